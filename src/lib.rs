@@ -1,0 +1,14 @@
+//! tokend issues, refreshes, revokes and checks tokens.
+//!
+//! Who may name whom (`tests/it/layers.rs` holds the code to it):
+//!
+//! ```text
+//! main ─► server ─► everything
+//! rest ──contract──► grpc ─► domain ◄─ store ─► migrations        cli ──contract──► grpc
+//! ```
+//!
+//! `rest` and `cli` are clients: they know [`pb`], [`client`] and [`authorization`] only.
+
+pub mod authorization;
+pub mod client;
+pub mod pb;
