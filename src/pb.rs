@@ -4,7 +4,6 @@ use std::fmt;
 
 mod generated {
     #![expect(
-        missing_docs,
         clippy::pedantic,
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,
