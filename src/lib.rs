@@ -11,4 +11,5 @@
 
 pub mod authorization;
 pub mod client;
+pub mod domain;
 pub mod pb;

@@ -1,0 +1,219 @@
+//! Realms, users and roles.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use caseless::Caseless as _;
+use unicode_normalization::UnicodeNormalization as _;
+use uuid::Uuid;
+
+use super::clock::Timestamp;
+use super::permission::Permission;
+
+/// The longest display name and description, in characters.
+pub const MAX_TEXT: usize = 255;
+
+/// A separate set of users and roles: `[a-z0-9-]{1,64}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Realm(Arc<str>);
+
+impl Realm {
+    /// The realm that always exists.
+    pub const DEFAULT: &str = "default";
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits { Ok(Self(text.into())) } else { Err("must be 1 to 64 of a-z, 0-9 and -") }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Realm {
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
+    }
+}
+
+impl fmt::Display for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of a user. Never given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub Uuid);
+
+impl UserId {
+    /// Reads an id as the contract writes it.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        Uuid::try_parse(text).map(Self).map_err(|_| "must be a UUID")
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A user's name: kept as it was given, compared after NFKC and case folding.
+#[derive(Debug, Clone)]
+pub struct Username {
+    text: String,
+    key: String,
+}
+
+impl Username {
+    /// Reads a name: 1 to 255 characters without `:` or control characters, and no white space
+    /// at either end.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Err("must not be empty");
+        }
+        if text.chars().count() > 255 {
+            return Err("must be at most 255 characters");
+        }
+        if text.chars().any(|c| c == ':' || c.is_control()) {
+            return Err("must not hold `:` or control characters");
+        }
+        let key: String = text.nfkc().default_case_fold().nfkc().collect();
+        let key = key.trim().to_owned();
+        // NFKC makes a `:` of its full-width form, which Basic could not carry.
+        if key.is_empty() || key.contains(':') {
+            return Err("must hold a letter or digit, and no `:` in any form");
+        }
+        Ok(Self { text: text.to_owned(), key })
+    }
+
+    /// The name as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What names are compared by.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// How often a user's credentials were cut off: rises when the password changes, on a sign-out
+/// everywhere, and when the user is disabled. A grant of an older generation is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub i64);
+
+/// Whether a user may have tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserState {
+    /// They may.
+    Active,
+    /// They may not.
+    Disabled,
+}
+
+/// One who can prove themselves: a person or a service.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// The realm, in which the name is unique.
+    pub realm: Realm,
+    /// The name.
+    pub username: String,
+    /// What people call them.
+    pub display_name: String,
+    /// Whether they may have tokens.
+    pub state: UserState,
+    /// The generation that a live grant of theirs has.
+    pub generation: Generation,
+    /// The roles they were given.
+    pub roles: BTreeSet<RoleId>,
+    /// When they were made.
+    pub created_at: Timestamp,
+    /// When they were last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The id of a role, behind its name: a new role of an old name has a new one, so that nothing
+/// that was given with the old role comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleId(pub Uuid);
+
+/// The name of a role, which the contract calls its id: `[A-Za-z0-9_.:-]{1,64}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleName(Arc<str>);
+
+impl RoleName {
+    /// What everyone holds, a guest included.
+    pub const ANONYMOUS: &str = "anonymous";
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
+        if fits { Ok(Self(text.into())) } else { Err("must be 1 to 64 of A-Z, a-z, 0-9 and _.:-") }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A named set of permissions.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// The id behind the name.
+    pub id: RoleId,
+    /// The realm, in which the name is unique.
+    pub realm: Realm,
+    /// The name.
+    pub name: RoleName,
+    /// What it is for.
+    pub description: String,
+    /// What it grants.
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// Reads a display name or description.
+///
+/// # Errors
+/// What is wrong with it, to follow a field's name.
+pub fn parse_text(text: &str) -> Result<String, &'static str> {
+    if text.chars().count() > MAX_TEXT {
+        return Err("must be at most 255 characters");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold control characters");
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,204 @@
+//! Permissions: what a role grants, and whether a set of grants meets what is asked.
+
+use std::fmt;
+
+const SELF: &str = "@self";
+
+/// Something granted: `orders:read`, `orders:*` or `*`, each with `@self` where it reaches the
+/// user's own resources only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Permission {
+    text: String,
+    // How much of `text` stands before `@self`.
+    pattern: usize,
+}
+
+impl Permission {
+    /// Reads one: words of `[A-Za-z0-9_.-]` joined by `:`, the last of which may be `*`.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const FAULT: &str = "must be words of A-Z, a-z, 0-9 and _.- joined by `:`, where the last \
+                             may be `*`, of at most 128 characters, with `@self` behind it or not";
+        if text.len() > 128 {
+            return Err(FAULT);
+        }
+        let pattern = text.strip_suffix(SELF).unwrap_or(text);
+        let (head, last) = pattern.rsplit_once(':').map_or((None, pattern), |(h, l)| (Some(h), l));
+        let fits =
+            head.is_none_or(|head| head.split(':').all(is_word)) && (last == "*" || is_word(last));
+        if fits { Ok(Self { text: text.to_owned(), pattern: pattern.len() }) } else { Err(FAULT) }
+    }
+
+    /// The permission as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    fn pattern(&self) -> &str {
+        self.text.get(..self.pattern).unwrap_or(&self.text)
+    }
+
+    fn is_self_only(&self) -> bool {
+        self.pattern < self.text.len()
+    }
+
+    /// Whether it meets what is asked.
+    #[must_use]
+    pub fn meets(&self, asked: &Asked, reach: Reach) -> bool {
+        let reaches = match reach {
+            Reach::OwnResource => true,
+            Reach::OwnResourceBySelfOnly => self.is_self_only(),
+            Reach::OthersResource => !self.is_self_only(),
+            Reach::NothingBySelfOnly => false,
+        };
+        reaches && covers(self.pattern(), &asked.0)
+    }
+
+    /// Whether whoever holds this one may give `other` away.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        (!self.is_self_only() || other.is_self_only()) && covers(self.pattern(), other.pattern())
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// How far a bearer's permissions reach in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The resource is the bearer's own: `@self` counts.
+    OwnResource,
+    /// The resource is the bearer's own, and the profile lets only `@self` count.
+    OwnResourceBySelfOnly,
+    /// The resource is somebody else's, or nobody's: `@self` does not count.
+    OthersResource,
+    /// As before, where the profile lets only `@self` count.
+    NothingBySelfOnly,
+}
+
+/// Something asked for: a permission without `*` or `@self`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked(String);
+
+impl Asked {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() <= 128 && text.split(':').all(is_word) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be words of A-Z, a-z, 0-9 and _.- joined by `:`, of at most 128 characters, \
+                 without `*` or `@self`")
+        }
+    }
+
+    /// What our own RPCs ask for.
+    #[must_use]
+    pub fn of(own: &'static str) -> Self {
+        Self(own.to_owned())
+    }
+
+    /// The permission as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// Whether `pattern` covers `other`, which may be a pattern itself.
+fn covers(pattern: &str, other: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        // `orders:*` leaves the prefix `orders:`, and `*` the empty one.
+        Some(prefix) => other.starts_with(prefix),
+        None => pattern == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meets(granted: &str, asked: &str, reach: Reach) -> bool {
+        Permission::parse(granted).unwrap().meets(&Asked::parse(asked).unwrap(), reach)
+    }
+
+    #[test]
+    fn meets_what_a_pattern_covers() {
+        for (granted, asked, met) in [
+            ("orders:read", "orders:read", true),
+            ("orders:read", "orders:readonly", false),
+            ("orders:*", "orders:read", true),
+            ("orders:*", "orders:line:read", true),
+            ("orders:*", "orders", false),
+            ("orders:*", "ordersx:read", false),
+            ("*", "anything:at.all", true),
+            ("Orders:read", "orders:read", false),
+        ] {
+            assert_eq!(meets(granted, asked, Reach::OthersResource), met, "{granted} {asked}");
+        }
+    }
+
+    #[test]
+    fn reaches_no_further_than_self() {
+        for (granted, own, own_self_only, others) in [
+            ("a:b", true, false, true),
+            ("a:b@self", true, true, false),
+            ("*@self", true, true, false),
+        ] {
+            assert_eq!(meets(granted, "a:b", Reach::OwnResource), own, "{granted}");
+            assert_eq!(meets(granted, "a:b", Reach::OwnResourceBySelfOnly), own_self_only);
+            assert_eq!(meets(granted, "a:b", Reach::OthersResource), others, "{granted}");
+            assert!(!meets(granted, "a:b", Reach::NothingBySelfOnly));
+        }
+    }
+
+    #[test]
+    fn includes_what_may_be_given_away() {
+        let includes = |held: &str, given: &str| {
+            Permission::parse(held).unwrap().includes(&Permission::parse(given).unwrap())
+        };
+        assert!(includes("*", "*"));
+        assert!(includes("*", "a:*"));
+        assert!(includes("a:*", "a:b@self"));
+        assert!(includes("a:b", "a:b@self"));
+        assert!(!includes("a:b@self", "a:b"));
+        assert!(!includes("a:b", "a:*"));
+        assert!(!includes("a:*", "*"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_permission() {
+        for text in [
+            "",
+            ":",
+            "a:",
+            ":a",
+            "a b",
+            "**",
+            "a*",
+            "*:a",
+            "a:*:b",
+            "@self",
+            "a@other",
+            "a@self@self",
+        ] {
+            assert!(Permission::parse(text).is_err(), "{text}");
+        }
+        for text in ["", "*", "a:*", "a@self", "a:b@self"] {
+            assert!(Asked::parse(text).is_err(), "{text}");
+        }
+    }
+}
