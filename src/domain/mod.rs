@@ -1,5 +1,6 @@
 //! The rules. Knows no wire and no database.
 
+pub mod calls;
 pub mod clock;
 pub mod error;
 pub mod identity;
