@@ -1,11 +1,37 @@
 //! The rules. Knows no wire and no database.
 
+mod accepted;
+mod authorize;
+mod caller;
 pub mod calls;
 pub mod clock;
+mod core;
+mod directory;
 pub mod error;
+pub mod facts;
+pub mod format;
+pub mod hashing;
 pub mod identity;
+mod issue;
+mod key_admin;
+pub mod keys;
+pub mod knowledge;
+mod loads;
+mod mint;
+mod page;
+pub mod password;
 pub mod permission;
 pub mod profile;
 pub mod random;
+mod refresh;
+mod revoke;
+mod roles;
+pub mod seal;
+mod sign_in;
 pub mod store;
 pub mod token;
+mod tokens;
+mod upkeep;
+pub mod uses;
+
+pub use self::core::{AddressRate, AuthorizeCallers, Core, Parts, Settings};

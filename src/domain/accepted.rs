@@ -1,0 +1,376 @@
+//! Judging a presented token: what every check, every bearer and every revocation by secret asks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+
+use super::calls::{DenyReason, Subject, TokenSummary};
+use super::clock::Timestamp;
+use super::core::Core;
+use super::error::Error;
+use super::format::jwt::{self, Claims};
+use super::format::opaque;
+use super::identity::{Generation, Role, RoleId, RoleName, User, UserId, UserState};
+use super::keys::KeyRing;
+use super::knowledge::View;
+use super::permission::{Asked, Permission, Reach};
+use super::profile::{Format, Life, OpaqueForm, Profile, RefreshRotation};
+use super::store::{KeyPurpose, Proof};
+use super::token::{GrantId, KeyId, RoleChoice, Secret, Token, TokenDigest, TokenId, TokenKind};
+
+/// A presented secret of ours: genuine, but maybe dead.
+#[derive(Debug)]
+pub(super) enum Genuine {
+    /// An opaque one, with the check of this profile.
+    Opaque(TokenDigest),
+    /// A signed one.
+    Jwt(Arc<Claims>, Arc<Profile>),
+}
+
+/// A token that is good, and all that a judgement needs of its user.
+#[derive(Debug, Clone)]
+pub(super) struct Accepted {
+    pub(super) id: TokenId,
+    pub(super) kind: TokenKind,
+    pub(super) profile: Arc<Profile>,
+    pub(super) grant: GrantId,
+    pub(super) generation: Generation,
+    pub(super) choice: RoleChoice,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) user: Arc<User>,
+    /// The roles that it carries now.
+    pub(super) roles: Vec<Arc<Role>>,
+    /// What everyone holds.
+    pub(super) anonymous: Option<Arc<Role>>,
+    /// What a use of it is noted under: itself, and the refresh token it was made with.
+    pub(super) refresh: Option<TokenId>,
+}
+
+impl Accepted {
+    /// Whether its roles or what everyone holds meet this.
+    pub(super) fn meets(&self, asked: &Asked, owner: Option<UserId>) -> bool {
+        let own = owner == Some(self.user.id);
+        let reach = match (own, self.profile.self_only) {
+            (true, false) => Reach::OwnResource,
+            (true, true) => Reach::OwnResourceBySelfOnly,
+            (false, false) => Reach::OthersResource,
+            (false, true) => Reach::NothingBySelfOnly,
+        };
+        let by_role = self.permissions().any(|permission| permission.meets(asked, reach));
+        by_role || guest_meets(self.anonymous.as_deref(), asked)
+    }
+
+    /// What its roles grant.
+    pub(super) fn permissions(&self) -> impl Iterator<Item = &Permission> {
+        self.roles.iter().flat_map(|role| &role.permissions)
+    }
+
+    /// The names of its roles, sorted.
+    pub(super) fn role_names(&self) -> Vec<RoleName> {
+        sorted_names(&self.roles)
+    }
+
+    pub(super) fn summary(&self) -> TokenSummary {
+        TokenSummary {
+            id: self.id.clone(),
+            grant: self.grant,
+            profile: self.profile.name.clone(),
+            kind: self.kind,
+            roles: self.role_names(),
+            expires_at: self.expires_at,
+        }
+    }
+
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            user: self.user.id,
+            realm: self.user.realm.clone(),
+            username: self.user.username.clone(),
+            roles: self.role_names(),
+        }
+    }
+
+    /// What a mutation judges again.
+    pub(super) fn proof(&self) -> Proof {
+        Proof {
+            user: self.user.id,
+            generation: self.generation,
+            grant: Some(self.grant),
+            token: Some(self.id.clone()),
+        }
+    }
+}
+
+/// Whether what everyone holds meets this. It has no self.
+pub(super) fn guest_meets(anonymous: Option<&Role>, asked: &Asked) -> bool {
+    anonymous.is_some_and(|role| {
+        role.permissions.iter().any(|permission| permission.meets(asked, Reach::OthersResource))
+    })
+}
+
+pub(super) fn sorted_names(roles: &[Arc<Role>]) -> Vec<RoleName> {
+    let names: BTreeSet<_> = roles.iter().map(|role| role.name.clone()).collect();
+    names.into_iter().collect()
+}
+
+/// What the row or the claims of a token say, before its user is asked.
+struct Stated {
+    id: TokenId,
+    kind: TokenKind,
+    profile: Arc<Profile>,
+    grant: GrantId,
+    generation: Generation,
+    user: UserId,
+    choice: RoleChoice,
+    expires_at: Option<Timestamp>,
+    refresh: Option<TokenId>,
+    revoked: bool,
+}
+
+impl Core {
+    /// Tells a secret of ours from a forged one. Reads nothing but memory, and needs no lease.
+    ///
+    /// # Errors
+    /// [`DenyReason::UnknownToken`], or [`DenyReason::RevokedToken`] where its key was retired.
+    pub(super) fn recognise(&self, keys: &KeyRing, secret: &Secret) -> Result<Genuine, DenyReason> {
+        let text = secret.expose();
+        match jwt::read(text) {
+            Some(unproven) => self.prove_jwt(keys, text, &unproven),
+            None if self.is_checked(keys, text) => Ok(Genuine::Opaque(secret.digest())),
+            None => Err(DenyReason::UnknownToken),
+        }
+    }
+
+    /// Whether an opaque secret holds the check that a key of ours makes for a profile of ours.
+    fn is_checked(&self, keys: &KeyRing, text: &str) -> bool {
+        self.settings.profiles.iter().any(|profile| {
+            opaque_forms(profile).flatten().any(|form| {
+                opaque::read(form, text).is_some_and(|read| {
+                    let name = profile.name.as_str();
+                    keys.codes(KeyPurpose::Check).any(|key| read.is_genuine(name, &key.hmac))
+                })
+            })
+        })
+    }
+
+    fn prove_jwt(
+        &self,
+        keys: &KeyRing,
+        text: &str,
+        unproven: &jwt::Unproven<'_>,
+    ) -> Result<Genuine, DenyReason> {
+        let Some(key) = keys.verifying(&unproven.key) else {
+            let retired = keys.is_retired(&unproven.key);
+            return Err(if retired { DenyReason::RevokedToken } else { DenyReason::UnknownToken });
+        };
+        let profile = self.settings.profiles.find(&key.profile).ok_or(DenyReason::UnknownToken)?;
+        let (_, context) = self.jwt_context(profile).ok_or(DenyReason::UnknownToken)?;
+        let mut whole = [0; 32];
+        whole.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        if let Some(claims) = self.proven.get(&whole) {
+            return Ok(Genuine::Jwt(claims, Arc::clone(profile)));
+        }
+        let claims = unproven.prove(key, context).ok_or(DenyReason::UnknownToken)?;
+        // Only a profile that allows it makes tokens without an end.
+        if claims.expires_at.is_none() && profile.max_life != Life::Endless {
+            return Err(DenyReason::UnknownToken);
+        }
+        let claims = Arc::new(claims);
+        self.proven.insert(whole, Arc::clone(&claims));
+        Ok(Genuine::Jwt(claims, Arc::clone(profile)))
+    }
+
+    /// Judges a presented secret of an operation or personal token.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: no decision was made. A token that is refused is an answer.
+    pub(super) async fn judge_token(
+        &self,
+        view: &View,
+        genuine: &Genuine,
+    ) -> Result<Result<Accepted, DenyReason>, Error> {
+        let stated = match genuine {
+            Genuine::Opaque(digest) => match self.stated_by_row(view, *digest).await? {
+                Some(stated) => stated,
+                None => return Ok(Err(DenyReason::UnknownToken)),
+            },
+            Genuine::Jwt(claims, profile) => stated_by_claims(view, claims, profile),
+        };
+        if stated.kind == TokenKind::Refresh {
+            return Ok(Err(DenyReason::WrongKind));
+        }
+        self.judge_stated(view, stated).await
+    }
+
+    /// Judges what a token states, of whichever kind.
+    async fn judge_stated(
+        &self,
+        view: &View,
+        stated: Stated,
+    ) -> Result<Result<Accepted, DenyReason>, Error> {
+        if stated.revoked {
+            return Ok(Err(DenyReason::RevokedToken));
+        }
+        if stated.expires_at.is_some_and(|end| end <= self.now()) {
+            return Ok(Err(DenyReason::ExpiredToken));
+        }
+        let Some(user) = self.knowledge.user(view, stated.user).await? else {
+            return Ok(Err(DenyReason::DisabledUser));
+        };
+        match user.state {
+            UserState::Disabled => return Ok(Err(DenyReason::DisabledUser)),
+            UserState::Active if stated.generation != user.generation => {
+                return Ok(Err(DenyReason::RevokedToken));
+            }
+            UserState::Active => {}
+        }
+        let roles = self.roles(view, &stated.choice.of(&user.roles)).await?;
+        let anonymous = self.knowledge.anonymous(view, &user.realm).await?;
+        let Stated { id, kind, profile, grant, generation, choice, expires_at, refresh, .. } =
+            stated;
+        Ok(Ok(Accepted {
+            id,
+            kind,
+            profile,
+            grant,
+            generation,
+            choice,
+            expires_at,
+            user,
+            roles,
+            anonymous,
+            refresh,
+        }))
+    }
+
+    /// Judges the claims of a refresh token.
+    pub(super) async fn judge_refresh_claims(
+        &self,
+        view: &View,
+        claims: &Claims,
+        profile: &Arc<Profile>,
+    ) -> Result<Result<Accepted, DenyReason>, Error> {
+        self.judge_stated(view, stated_by_claims(view, claims, profile)).await
+    }
+
+    async fn stated_by_row(
+        &self,
+        view: &View,
+        digest: TokenDigest,
+    ) -> Result<Option<Stated>, Error> {
+        let Some(token) = self.knowledge.token(view, digest).await? else { return Ok(None) };
+        let Some(grant) = self.knowledge.grant(view, token.grant).await? else { return Ok(None) };
+        // The settings may have lost the profile since.
+        let Some(profile) = self.settings.profiles.find(token.profile.as_str()) else {
+            return Ok(None);
+        };
+        let Token { id, user, kind, roles, expires_at, revoked_at, .. } = &*token;
+        Ok(Some(Stated {
+            id: id.clone(),
+            kind: *kind,
+            profile: Arc::clone(profile),
+            grant: grant.id,
+            generation: grant.generation,
+            user: *user,
+            choice: roles.clone(),
+            expires_at: *expires_at,
+            refresh: None,
+            revoked: revoked_at.is_some() || grant.revoked_at.is_some(),
+        }))
+    }
+
+    /// Finds roles by what is behind their names; those that were deleted are left out.
+    pub(super) async fn roles(
+        &self,
+        view: &View,
+        ids: &BTreeSet<RoleId>,
+    ) -> Result<Vec<Arc<Role>>, Error> {
+        let mut roles = Vec::with_capacity(ids.len());
+        for id in ids {
+            roles.extend(self.knowledge.role(view, *id).await?);
+        }
+        Ok(roles)
+    }
+
+    /// Judges a bearer who calls us: like a check that asks for nothing, in any realm.
+    ///
+    /// # Errors
+    /// [`Error::TokenExpired`], [`Error::TokenInvalid`], [`Error::Unavailable`].
+    pub(super) async fn prove_bearer(&self, secret: &Secret) -> Result<Accepted, Error> {
+        let mut keys = self.knowledge.keys();
+        loop {
+            let genuine = self.recognise(&keys, secret).map_err(refusal)?;
+            let view = self.knowledge.view().await?;
+            if Arc::ptr_eq(&keys, &view.keys) {
+                let judged = self.judge_token(&view, &genuine).await?;
+                if self.knowledge.still_holds(&view) {
+                    return judged.map_err(refusal);
+                }
+            }
+            keys = view.keys;
+        }
+    }
+
+    /// Notes that a token was accepted.
+    pub(super) fn note_use(&self, accepted: &Accepted) {
+        let now = self.now();
+        self.uses.note(&accepted.id, now);
+        if let Some(refresh) = &accepted.refresh {
+            self.uses.note(refresh, now);
+        }
+    }
+
+    /// Finds the key that a token of this id was signed or checked by.
+    pub(super) fn check_key(&self, id: &KeyId) -> Result<aws_lc_rs::hmac::Key, Error> {
+        self.knowledge
+            .keys()
+            .codes(KeyPurpose::Check)
+            .find(|key| key.id == *id)
+            .map(|key| key.hmac.clone())
+            .ok_or_else(|| Error::Unavailable("a check key is not known here yet".into()))
+    }
+}
+
+/// What a refused credential is answered with.
+pub(super) fn refusal(reason: DenyReason) -> Error {
+    match reason {
+        DenyReason::ExpiredToken => Error::TokenExpired,
+        DenyReason::NoToken
+        | DenyReason::UnknownToken
+        | DenyReason::RevokedToken
+        | DenyReason::WrongKind
+        | DenyReason::WrongProfile
+        | DenyReason::DisabledUser
+        | DenyReason::MissingPermission => Error::TokenInvalid,
+    }
+}
+
+fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Stated {
+    let Claims { id, kind, user, grant, generation, roles, refresh, issued_at: _, expires_at } =
+        claims;
+    Stated {
+        id: id.clone(),
+        kind: *kind,
+        profile: Arc::clone(profile),
+        grant: *grant,
+        generation: *generation,
+        user: *user,
+        choice: roles.clone(),
+        expires_at: *expires_at,
+        refresh: refresh.clone(),
+        revoked: view.facts().is_jti_revoked(id) || view.facts().is_grant_revoked(*grant),
+    }
+}
+
+/// The forms in which a profile's tokens and refresh tokens are written, where those are opaque.
+fn opaque_forms(profile: &Profile) -> impl Iterator<Item = Option<OpaqueForm>> {
+    let form = |format| match format {
+        Format::Opaque(form) => Some(form),
+        Format::Jwt { .. } => None,
+    };
+    let refresh = profile.refresh.and_then(|policy| match policy.rotation {
+        RefreshRotation::Rotating | RefreshRotation::Fixed => form(policy.format),
+    });
+    [form(profile.format), refresh].into_iter()
+}

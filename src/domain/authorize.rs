@@ -1,0 +1,173 @@
+//! `Authorize`: may this bearer do this? A refused token is an answer; an error means that no
+//! decision was made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accepted::{Accepted, Genuine, guest_meets};
+use super::calls::{Bearer, Check, Credential, DenyReason, OnRefused, Origin, Verdict};
+use super::core::{AuthorizeCallers, Core};
+use super::error::{Error, Faults};
+use super::identity::{Realm, UserId};
+use super::knowledge::View;
+use super::permission::Asked;
+
+/// The most permissions that one check asks for.
+const MOST_PERMISSIONS: usize = 100;
+
+/// A check that was read.
+struct Question {
+    asked: Vec<Asked>,
+    owner: Option<UserId>,
+    /// `None`: any.
+    realm: Option<Realm>,
+    profiles: Vec<String>,
+    on_refused: OnRefused,
+}
+
+impl Core {
+    /// Answers whether the bearer of a token, or a guest, may do what is asked.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; [`Error::Unavailable`]: no decision was made;
+    /// [`Error::BadCredentials`] or [`Error::TokenInvalid`] where callers must prove themselves.
+    pub async fn authorize(&self, origin: &Origin, check: Check) -> Result<Verdict, Error> {
+        self.admit(origin).await?;
+        let Check { token, permissions, owner, realm, profiles, on_refused } = check;
+        let question = self.read_question(&permissions, &owner, &realm, (profiles, on_refused))?;
+        let mut keys = self.knowledge.keys();
+        loop {
+            let genuine = match token.as_ref().map(|secret| self.recognise(&keys, secret)) {
+                Some(Ok(genuine)) => Some(genuine),
+                // A forged token is refused from memory, without a lease.
+                Some(Err(reason)) if on_refused == OnRefused::Deny => return Ok(refused(reason)),
+                Some(Err(_)) | None => None,
+            };
+            let view = self.knowledge.view().await?;
+            if Arc::ptr_eq(&keys, &view.keys) {
+                let verdict = self.judge_question(&view, &question, genuine.as_ref()).await?;
+                if self.knowledge.still_holds(&view) {
+                    return Ok(verdict);
+                }
+            }
+            keys = view.keys;
+        }
+    }
+
+    async fn admit(&self, origin: &Origin) -> Result<(), Error> {
+        match (self.settings.authorize_callers, &origin.credential) {
+            (AuthorizeCallers::Open, _) | (_, Credential::Operator) => Ok(()),
+            (AuthorizeCallers::Authenticated, Credential::Bearer(secret)) => {
+                self.prove_bearer(secret).await.map(drop)
+            }
+            (AuthorizeCallers::Authenticated, Credential::None | Credential::Password(_)) => {
+                Err(Error::BadCredentials)
+            }
+        }
+    }
+
+    fn read_question(
+        &self,
+        permissions: &[String],
+        owner: &str,
+        realm: &str,
+        (profiles, on_refused): (Vec<String>, OnRefused),
+    ) -> Result<Question, Error> {
+        let mut faults = Faults::default();
+        if permissions.len() > MOST_PERMISSIONS {
+            faults.add("permissions", "must be at most 100");
+        }
+        let asked = permissions
+            .iter()
+            .take(MOST_PERMISSIONS)
+            .enumerate()
+            .filter_map(|(n, text)| faults.take(&format!("permissions[{n}]"), Asked::parse(text)))
+            .collect();
+        let owner = if owner.is_empty() {
+            None
+        } else {
+            faults.take("resource.owner_user_id", UserId::parse(owner))
+        };
+        let realm = match realm {
+            "*" => None,
+            name => self.settings.profiles.realm(name).map_err(|fault| faults.push(fault)).ok(),
+        };
+        for (n, name) in profiles.iter().enumerate() {
+            if self.settings.profiles.find(name).is_none() {
+                faults.add(format!("profiles[{n}]"), "is not a profile of this service");
+            }
+        }
+        faults.finish()?;
+        Ok(Question { asked, owner, realm, profiles, on_refused })
+    }
+
+    async fn judge_question(
+        &self,
+        view: &View,
+        question: &Question,
+        genuine: Option<&Genuine>,
+    ) -> Result<Verdict, Error> {
+        let reason = match genuine {
+            None => None,
+            Some(genuine) => match self.judge_token(view, genuine).await? {
+                Ok(accepted) => match question.excludes(&accepted) {
+                    None => return Ok(self.judge_bearer(question, &accepted)),
+                    Some(reason) => Some(reason),
+                },
+                Err(reason) => Some(reason),
+            },
+        };
+        match (reason, question.on_refused) {
+            (Some(reason), OnRefused::Deny) => Ok(refused(reason)),
+            (Some(_), OnRefused::Guest) | (None, _) => self.judge_guest(view, question).await,
+        }
+    }
+
+    fn judge_bearer(&self, question: &Question, accepted: &Accepted) -> Verdict {
+        self.note_use(accepted);
+        let missing = missing(question, |asked| accepted.meets(asked, question.owner));
+        let bearer = Bearer { token: accepted.summary(), subject: accepted.subject() };
+        Verdict {
+            denied: (!missing.is_empty()).then_some(DenyReason::MissingPermission),
+            bearer: Some(bearer),
+            missing,
+            facts_age: Duration::ZERO,
+        }
+    }
+
+    async fn judge_guest(&self, view: &View, question: &Question) -> Result<Verdict, Error> {
+        if question.asked.is_empty() {
+            return Ok(refused(DenyReason::NoToken));
+        }
+        let realm = question.realm.clone().unwrap_or_default();
+        let anonymous = self.knowledge.anonymous(view, &realm).await?;
+        let missing = missing(question, |asked| guest_meets(anonymous.as_deref(), asked));
+        Ok(Verdict {
+            denied: (!missing.is_empty()).then_some(DenyReason::NoToken),
+            bearer: None,
+            missing,
+            facts_age: Duration::ZERO,
+        })
+    }
+}
+
+impl Question {
+    /// Why a good token is not one that was asked for.
+    fn excludes(&self, accepted: &Accepted) -> Option<DenyReason> {
+        if self.realm.as_ref().is_some_and(|realm| *realm != accepted.user.realm) {
+            return Some(DenyReason::UnknownToken);
+        }
+        let name = accepted.profile.name.as_str();
+        let admitted = self.profiles.is_empty() || self.profiles.iter().any(|known| known == name);
+        (!admitted).then_some(DenyReason::WrongProfile)
+    }
+}
+
+fn missing(question: &Question, is_met: impl Fn(&Asked) -> bool) -> Vec<String> {
+    let unmet = question.asked.iter().filter(|asked| !is_met(asked));
+    unmet.map(|asked| asked.as_str().to_owned()).collect()
+}
+
+fn refused(reason: DenyReason) -> Verdict {
+    Verdict { denied: Some(reason), bearer: None, missing: vec![], facts_age: Duration::ZERO }
+}

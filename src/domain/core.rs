@@ -1,0 +1,263 @@
+//! The core: the rules over a database, clocks and randomness.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+
+use super::clock::{Clock, Timestamp};
+use super::error::Error;
+use super::facts::Capacity;
+use super::format::jwt::{Claims, Context};
+use super::hashing::{HashPool, PoolSize};
+use super::keys::{self, NewKey};
+use super::knowledge::{Knowledge, Lease, Sources};
+use super::password::HashCost;
+use super::profile::{Algorithm, ClaimStyle, Format, Profile, Profiles};
+use super::random::Random;
+use super::seal::MasterKey;
+use super::sign_in::AddressLimit;
+use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Store};
+use super::uses::Uses;
+
+/// Who may call `Authorize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorizeCallers {
+    /// Anyone. Their `authorization` metadata is not read.
+    Open,
+    /// Whoever presents a token of their own.
+    Authenticated,
+}
+
+/// How many sign-ins one address may try.
+#[derive(Debug, Clone, Copy)]
+pub struct AddressRate {
+    /// Each minute, in the long run.
+    pub per_minute: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// What the operator decides of the rules.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The profiles and realms.
+    pub profiles: Profiles,
+    /// Who our JWTs say made them.
+    pub issuer: String,
+    /// Who our JWTs of RFC 9068 say they are for.
+    pub audience: String,
+    /// Who may call `Authorize`.
+    pub authorize_callers: AuthorizeCallers,
+    /// What a password's hash costs.
+    pub hash_cost: HashCost,
+    /// How many are hashed at once.
+    pub hash_pool: PoolSize,
+    /// Failed sign-ins are answered on a grid of this: zero for none.
+    pub failure_grid: Duration,
+    /// How failures lock a name.
+    pub lockout: LockoutPolicy,
+    /// How many tries one address has.
+    pub address_rate: AddressRate,
+    /// How long facts may be believed.
+    pub lease: Lease,
+    /// How many facts are kept.
+    pub capacity: Capacity,
+}
+
+/// What a [`Core`] is made of.
+pub struct Parts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What seals the keys.
+    pub master: MasterKey,
+    /// What the operator decided.
+    pub settings: Settings,
+}
+
+/// The rules. Clones share everything.
+#[derive(Clone)]
+pub struct Core {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+    pub(super) master: Arc<MasterKey>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) knowledge: Arc<Knowledge>,
+    pub(super) hashes: HashPool,
+    pub(super) addresses: Arc<AddressLimit>,
+    pub(super) uses: Arc<Uses>,
+    /// Claims by the digest of the whole JWT, signature included: what was proven, never a
+    /// verdict.
+    pub(super) proven: Arc<Cache<[u8; 32], Arc<Claims>>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Makes the keys that are missing, loads what must be known, and is ready.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; [`Error::Internal`] where a key does not open with this master key.
+    pub async fn open(parts: Parts) -> Result<Self, Error> {
+        let Parts { store, clock, random, master, settings } = parts;
+        let master = Arc::new(master);
+        make_missing_keys(&store, &master, &random, (&settings.profiles, clock.now())).await?;
+        let knowledge = Knowledge::load(Sources {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            master: Arc::clone(&master),
+            lease: settings.lease,
+            capacity: settings.capacity,
+        })
+        .await?;
+        let core = Self {
+            store,
+            clock,
+            random,
+            master,
+            knowledge: Arc::new(knowledge),
+            hashes: HashPool::start(settings.hash_pool)?,
+            addresses: Arc::new(AddressLimit::new(settings.address_rate)),
+            uses: Arc::default(),
+            proven: Arc::new(Cache::new(settings.capacity.tokens)),
+            settings: Arc::new(settings),
+        };
+        core.replace_keys_of_other_algorithms().await?;
+        Ok(core)
+    }
+
+    /// Whether `Authorize` asks for a caller. Where not, nothing that proves one may be read.
+    #[must_use]
+    pub fn authorize_asks_caller(&self) -> bool {
+        self.settings.authorize_callers == AuthorizeCallers::Authenticated
+    }
+
+    /// Does what is done now and then: notes when tokens were last used, forgets what has ended,
+    /// and removes dead rows. What fails is tried again the next time.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn housekeep(&self) -> Result<(), Error> {
+        self.addresses.forget_idle();
+        self.knowledge.forget_ended();
+        self.flush_uses().await?;
+        self.purge_now().await?;
+        Ok(())
+    }
+
+    /// Notes in the database when tokens were last used.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
+    pub async fn flush_uses(&self) -> Result<(), Error> {
+        let uses = self.uses.take();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.touch_tokens(&uses).await;
+        if written.is_err() {
+            self.uses.put_back(uses);
+        }
+        Ok(written?)
+    }
+
+    /// Publishes what is kept as metrics.
+    pub fn publish_metrics(&self) {
+        let (counts, lease_left) = self.knowledge.report();
+        for (sort, count) in counts {
+            metrics::gauge!("tokend_facts", "sort" => sort).set(gauge(count));
+        }
+        metrics::gauge!("tokend_lease_left_seconds")
+            .set(lease_left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+        metrics::gauge!("tokend_hash_queue").set(gauge(self.hashes.waiting()));
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Begins the record of an event.
+    pub(super) fn audit(
+        &self,
+        action: &'static str,
+        actor: Actor,
+        address: Option<IpAddr>,
+    ) -> Audit {
+        Audit {
+            at: self.now(),
+            action,
+            outcome: "ok",
+            realm: None,
+            actor,
+            target: String::new(),
+            client_address: address,
+        }
+    }
+
+    /// What a JWT of this profile says beside its claims; `None` for an opaque profile.
+    pub(super) fn jwt_context(&self, profile: &Profile) -> Option<(Algorithm, Context<'_>)> {
+        match profile.format {
+            Format::Opaque(_) => None,
+            Format::Jwt { algorithm, claims } => Some((algorithm, self.context(claims))),
+        }
+    }
+
+    fn context(&self, style: ClaimStyle) -> Context<'_> {
+        let Settings { issuer, audience, .. } = &*self.settings;
+        Context { style, issuer, audience }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is read by eye")]
+fn gauge(count: usize) -> f64 {
+    count as f64
+}
+
+/// Makes the keys that the profiles need and that the database does not have.
+async fn make_missing_keys(
+    store: &Arc<dyn Store>,
+    master: &Arc<MasterKey>,
+    random: &Arc<dyn Random>,
+    (profiles, now): (&Profiles, Timestamp),
+) -> Result<(), Error> {
+    let codes = [KeyPurpose::Check, KeyPurpose::Derive, KeyPurpose::Page].map(NewKey::Code);
+    let signing = profiles.iter().filter_map(|profile| match profile.format {
+        Format::Opaque(_) => None,
+        Format::Jwt { algorithm, .. } => {
+            Some(NewKey::Sign { profile: profile.name.as_str().to_owned(), algorithm })
+        }
+    });
+    let rows = store.list_keys().await?;
+    for new in codes.into_iter().chain(signing) {
+        if rows.iter().any(|row| new.is_served_by(row)) {
+            continue;
+        }
+        let (master, random) = (Arc::clone(master), Arc::clone(random));
+        let made =
+            tokio::task::spawn_blocking(move || keys::generate(&new, &master, &*random, now));
+        let row = made.await.map_err(Error::internal)??;
+        let audit = Audit {
+            at: now,
+            action: "key.create",
+            outcome: "ok",
+            realm: None,
+            actor: Actor::Service,
+            target: row.id.to_string(),
+            client_address: None,
+        };
+        // Another replica may have been first: its key is as good.
+        let _ = store.insert_first_key(&row, &audit).await?.value;
+    }
+    Ok(())
+}

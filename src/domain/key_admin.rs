@@ -1,0 +1,181 @@
+//! `KeyService`: which keys sign, and their replacement.
+
+use std::sync::Arc;
+
+use super::caller::{AuditOf, Caller};
+use super::calls::{Origin, PublicKey, SigningKeyView, Wait};
+use super::core::Core;
+use super::error::Error;
+use super::identity::Realm;
+use super::keys::{self, NewKey};
+use super::profile::{Algorithm, Format};
+use super::store::{Actor, Audit, KeyChange, KeyPurpose, KeyRow, KeyState, Order};
+use super::token::KeyId;
+
+impl Core {
+    /// Answers the keys that the world may verify our tokens with.
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.knowledge.keys().public_keys()
+    }
+
+    /// Lists the signing keys, newest first.
+    ///
+    /// # Errors
+    /// [`Error::PermissionMissing`], [`Error::Invalid`], [`Error::Unavailable`]; what proves the
+    /// caller.
+    pub async fn list_signing_keys(
+        &self,
+        origin: &Origin,
+        profile: &str,
+    ) -> Result<Vec<SigningKeyView>, Error> {
+        if !profile.is_empty() {
+            self.settings.profiles.get(profile)?;
+        }
+        self.key_keeper(origin, "key:read").await?;
+        let mut rows = self.store.list_keys().await?;
+        rows.retain(|row| {
+            row.purpose == KeyPurpose::Sign && (profile.is_empty() || row.profile == profile)
+        });
+        rows.sort_by(|a, b| {
+            b.created_at.cmp(&a.created_at).then_with(|| a.profile.cmp(&b.profile))
+        });
+        Ok(rows.into_iter().map(key_view).collect())
+    }
+
+    /// Puts a new key in the place of the one that signs for a profile.
+    ///
+    /// # Errors
+    /// As [`Self::list_signing_keys`]; [`Error::Invalid`] for a profile that signs nothing.
+    pub async fn rotate_signing_key(
+        &self,
+        origin: &Origin,
+        profile: &str,
+        wait: Wait,
+    ) -> Result<SigningKeyView, Error> {
+        let profile = self.settings.profiles.get(profile)?;
+        let Format::Jwt { algorithm, .. } = profile.format else {
+            return Err(Error::field("profile", "makes tokens that no key signs"));
+        };
+        let caller = self.key_keeper(origin, "key:rotate").await?;
+        let name = profile.name.as_str();
+        let old = self.knowledge.keys().signing(name)?.id.clone();
+        let order = self.key_order(&caller, origin, ("key.rotate", &old));
+        let new = self.generate(name, algorithm).await?;
+        self.replace((old, KeyState::Verifying), new, order, wait).await
+    }
+
+    /// Ends a key at once: every token that it signed is refused. One that signs is replaced.
+    ///
+    /// # Errors
+    /// As [`Self::list_signing_keys`]; [`Error::KeyNotFound`].
+    pub async fn retire_signing_key(
+        &self,
+        origin: &Origin,
+        id: &str,
+        wait: Wait,
+    ) -> Result<SigningKeyView, Error> {
+        let id = KeyId::parse(id).map_err(|fault| Error::field("key_id", fault))?;
+        let caller = self.key_keeper(origin, "key:retire").await?;
+        let row = self.find_signing_key(&id).await?.ok_or(Error::KeyNotFound)?;
+        let order = self.key_order(&caller, origin, ("key.retire", &id));
+        let profile = self.settings.profiles.find(&row.profile).map(|profile| profile.format);
+        match (row.state, profile) {
+            (KeyState::Active, Some(Format::Jwt { algorithm, .. })) => {
+                let new = self.generate(&row.profile, algorithm).await?;
+                let _new = self.replace((id.clone(), KeyState::Retired), new, order, wait).await?;
+            }
+            // A key of a profile that the settings have lost needs no successor.
+            (KeyState::Active | KeyState::Next | KeyState::Verifying | KeyState::Retired, _) => {
+                let (store, key, now) = (Arc::clone(&self.store), id.clone(), self.now());
+                let changed = self
+                    .knowledge
+                    .commit(wait, async move { store.retire_key(&key, now, &order).await })
+                    .await?;
+                match changed {
+                    KeyChange::Done => {}
+                    KeyChange::Lost => return Err(Error::KeyNotFound),
+                }
+            }
+        }
+        self.find_signing_key(&id).await?.map(key_view).ok_or(Error::KeyNotFound)
+    }
+
+    /// Replaces the keys that sign by another algorithm than the settings now say.
+    pub(super) async fn replace_keys_of_other_algorithms(&self) -> Result<(), Error> {
+        for profile in self.settings.profiles.iter() {
+            let Format::Jwt { algorithm, .. } = profile.format else { continue };
+            let name = profile.name.as_str();
+            let keys = self.knowledge.keys();
+            let old = keys.signing(name)?;
+            if old.algorithm == algorithm {
+                continue;
+            }
+            let new = self.generate(name, algorithm).await?;
+            let audit = Audit {
+                target: old.id.to_string(),
+                ..self.audit("key.rotate", Actor::Service, None)
+            };
+            let order = Order { proof: None, audit };
+            let left = (old.id.clone(), KeyState::Verifying);
+            self.replace(left, new, order, Wait::ForAll).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace(
+        &self,
+        (old, left): (KeyId, KeyState),
+        new: KeyRow,
+        order: Order,
+        wait: Wait,
+    ) -> Result<SigningKeyView, Error> {
+        let (store, row) = (Arc::clone(&self.store), new.clone());
+        let changed = self
+            .knowledge
+            .commit(wait, async move { store.replace_key(&old, left, &row, &order).await })
+            .await?;
+        // The keys are read again before they sign or verify anything.
+        self.knowledge.view().await?;
+        match changed {
+            KeyChange::Done => Ok(key_view(new)),
+            KeyChange::Lost => Err(Error::Unavailable("the key was replaced meanwhile".into())),
+        }
+    }
+
+    async fn generate(&self, profile: &str, algorithm: Algorithm) -> Result<KeyRow, Error> {
+        let new = NewKey::Sign { profile: profile.to_owned(), algorithm };
+        let (master, random, now) =
+            (Arc::clone(&self.master), Arc::clone(&self.random), self.now());
+        tokio::task::spawn_blocking(move || keys::generate(&new, &master, &*random, now))
+            .await
+            .map_err(Error::internal)?
+    }
+
+    async fn find_signing_key(&self, id: &KeyId) -> Result<Option<KeyRow>, Error> {
+        let rows = self.store.list_keys().await?;
+        Ok(rows.into_iter().find(|row| row.id == *id && row.purpose == KeyPurpose::Sign))
+    }
+
+    /// Keys are every realm's: only a caller who manages all of them keeps them.
+    async fn key_keeper(&self, origin: &Origin, permission: &'static str) -> Result<Caller, Error> {
+        let caller = self.caller(origin).await?;
+        caller.need_in(&Realm::default(), permission)?;
+        Ok(caller)
+    }
+
+    fn key_order(
+        &self,
+        caller: &Caller,
+        origin: &Origin,
+        (action, key): (&'static str, &KeyId),
+    ) -> Order {
+        self.order(caller, origin, AuditOf::new(action, &Realm::default(), &key))
+    }
+}
+
+fn key_view(row: KeyRow) -> SigningKeyView {
+    let KeyRow { id, purpose: _, profile, algorithm, state, sealed: _, created_at, retired_at } =
+        row;
+    SigningKeyView { id, profile, algorithm, state, created_at, retired_at }
+}

@@ -1,0 +1,329 @@
+//! Keys in memory: those that sign, check, derive and authenticate pages.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+};
+use aws_lc_rs::{hmac, rand::SystemRandom, rsa};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use zeroize::Zeroizing;
+
+use super::calls::{PublicKey, PublicMaterial};
+use super::clock::Timestamp;
+use super::error::Error;
+use super::profile::Algorithm;
+use super::random::Random;
+use super::seal::MasterKey;
+use super::store::{KeyPurpose, KeyRow, KeyState, Seq};
+use super::token::KeyId;
+
+/// The algorithm of every key that is not one of a profile.
+const HMAC: &str = "HMAC";
+
+/// A key that signs and verifies the JWTs of one profile.
+pub struct SigningKey {
+    /// The id.
+    pub id: KeyId,
+    /// The profile.
+    pub profile: String,
+    /// The algorithm: of what it signs, and the only one that it verifies.
+    pub algorithm: Algorithm,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// What signs.
+    pub private: EncodingKey,
+    /// What verifies.
+    pub public: DecodingKey,
+    material: Option<PublicMaterial>,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl SigningKey {
+    /// The algorithm, as jsonwebtoken names it.
+    #[must_use]
+    pub const fn jwa(&self) -> jsonwebtoken::Algorithm {
+        match self.algorithm {
+            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+            Algorithm::Rs256 { .. } => jsonwebtoken::Algorithm::RS256,
+            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+        }
+    }
+
+    fn open(row: &KeyRow, private: &[u8]) -> Result<Self, Error> {
+        let (algorithm, encoding, decoding, material) = match row.algorithm.as_str() {
+            "EdDSA" => {
+                let pair = Ed25519KeyPair::from_pkcs8(private).map_err(|_| broken(row))?;
+                let x = pair.public_key().as_ref().to_vec();
+                let decoding = DecodingKey::from_ed_der(&x);
+                let encoding = EncodingKey::from_ed_der(private);
+                (Algorithm::EdDsa, encoding, decoding, Some(PublicMaterial::Ed25519 { x }))
+            }
+            "ES256" => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private)
+                    .map_err(|_| broken(row))?;
+                let point = pair.public_key().as_ref();
+                let decoding = DecodingKey::from_ec_der(point);
+                let encoding = EncodingKey::from_ec_der(private);
+                let material = p256(point).ok_or_else(|| broken(row))?;
+                (Algorithm::Es256, encoding, decoding, Some(material))
+            }
+            "RS256" => open_rsa(row, private)?,
+            "HS256" => {
+                let keys = (EncodingKey::from_secret(private), DecodingKey::from_secret(private));
+                (Algorithm::Hs256, keys.0, keys.1, None)
+            }
+            _ => return Err(broken(row)),
+        };
+        Ok(Self {
+            id: row.id.clone(),
+            profile: row.profile.clone(),
+            algorithm,
+            state: row.state,
+            private: encoding,
+            public: decoding,
+            material,
+        })
+    }
+
+    /// What the world may verify with; `None` for a key that is shared.
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        let material = self.material.clone()?;
+        Some(PublicKey { id: self.id.clone(), algorithm: self.algorithm, material })
+    }
+}
+
+type Opened = (Algorithm, EncodingKey, DecodingKey, Option<PublicMaterial>);
+
+fn open_rsa(row: &KeyRow, private: &[u8]) -> Result<Opened, Error> {
+    let pair = rsa::KeyPair::from_pkcs8(private).map_err(|_| broken(row))?;
+    let public = pair.public_key();
+    let n = public.modulus().big_endian_without_leading_zero().to_vec();
+    let e = public.exponent().big_endian_without_leading_zero().to_vec();
+    // jsonwebtoken takes PKCS #8 of RSA as PEM only.
+    let pem = Zeroizing::new(format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        STANDARD.encode(private)
+    ));
+    let encoding = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| broken(row))?;
+    let decoding = DecodingKey::from_rsa_raw_components(&n, &e);
+    let bits = if n.len() > 256 { 4096 } else { 2048 };
+    Ok((Algorithm::Rs256 { bits }, encoding, decoding, Some(PublicMaterial::Rsa { n, e })))
+}
+
+fn p256(point: &[u8]) -> Option<PublicMaterial> {
+    // 0x04, x, y: the uncompressed form.
+    let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
+    Some(PublicMaterial::P256 { x: x.to_vec(), y: y.to_vec() })
+}
+
+fn broken(row: &KeyRow) -> Error {
+    Error::internal(format!("the key {} in the database cannot be read", row.id))
+}
+
+/// A key that makes or proves a short code.
+pub struct CodeKey {
+    /// The id.
+    pub id: KeyId,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// The key.
+    pub hmac: hmac::Key,
+}
+
+impl fmt::Debug for CodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// All keys that are good for something, as they were when `as_of` was the newest change known.
+#[derive(Debug)]
+pub struct KeyRing {
+    /// How fresh it is.
+    pub as_of: Seq,
+    signing: HashMap<KeyId, SigningKey>,
+    codes: Vec<(KeyPurpose, CodeKey)>,
+    retired: Vec<(KeyId, String)>,
+}
+
+impl KeyRing {
+    /// Opens the keys.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where one does not open with this master key.
+    pub fn open(rows: &[KeyRow], master: &MasterKey, as_of: Seq) -> Result<Self, Error> {
+        let mut ring = Self { as_of, signing: HashMap::new(), codes: vec![], retired: vec![] };
+        for row in rows {
+            if row.state == KeyState::Retired {
+                ring.retired.push((row.id.clone(), row.profile.clone()));
+                continue;
+            }
+            let private = master.open(&context(row), &row.sealed)?;
+            match row.purpose {
+                KeyPurpose::Sign => {
+                    ring.signing.insert(row.id.clone(), SigningKey::open(row, &private)?);
+                }
+                purpose @ (KeyPurpose::Check | KeyPurpose::Derive | KeyPurpose::Page) => {
+                    let hmac = hmac::Key::new(hmac::HMAC_SHA256, &private);
+                    let key = CodeKey { id: row.id.clone(), state: row.state, hmac };
+                    ring.codes.push((purpose, key));
+                }
+            }
+        }
+        Ok(ring)
+    }
+
+    /// Finds the key that a JWT names, if it still verifies.
+    #[must_use]
+    pub fn verifying(&self, id: &KeyId) -> Option<&SigningKey> {
+        self.signing.get(id)
+    }
+
+    /// Whether this key was retired: what it signed is revoked.
+    #[must_use]
+    pub fn is_retired(&self, id: &KeyId) -> bool {
+        self.retired.iter().any(|(retired, _)| retired == id)
+    }
+
+    /// Answers the key that signs for a profile.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where there is none: each start makes sure that there is.
+    pub fn signing(&self, profile: &str) -> Result<&SigningKey, Error> {
+        self.signing
+            .values()
+            .find(|key| key.profile == profile && key.state == KeyState::Active)
+            .ok_or_else(|| Error::internal(format!("no key signs for the profile {profile}")))
+    }
+
+    /// Answers the code key in use for a purpose.
+    ///
+    /// # Errors
+    /// As [`Self::signing`].
+    pub fn code(&self, purpose: KeyPurpose) -> Result<&CodeKey, Error> {
+        self.codes(purpose)
+            .find(|key| key.state == KeyState::Active)
+            .ok_or_else(|| Error::internal("a key of the service is missing"))
+    }
+
+    /// Lists the code keys for a purpose that are good for reading.
+    pub fn codes(&self, purpose: KeyPurpose) -> impl Iterator<Item = &CodeKey> {
+        self.codes.iter().filter(move |(known, _)| *known == purpose).map(|(_, key)| key)
+    }
+
+    /// Lists the public keys, by id.
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        let mut keys: Vec<_> = self.signing.values().filter_map(SigningKey::public_key).collect();
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys
+    }
+}
+
+fn context(row: &KeyRow) -> String {
+    context_of(&row.id, row.purpose, &row.profile, &row.algorithm)
+}
+
+/// What a sealed key opens under: so that no row can be given another's private part.
+fn context_of(id: &KeyId, purpose: KeyPurpose, profile: &str, algorithm: &str) -> String {
+    format!("tokend key {id} {purpose:?} {profile} {algorithm}")
+}
+
+/// What a new key is for.
+#[derive(Debug, Clone)]
+pub enum NewKey {
+    /// It signs for a profile.
+    Sign {
+        /// The profile.
+        profile: String,
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+    /// It makes codes.
+    Code(KeyPurpose),
+}
+
+impl NewKey {
+    /// Whether this key does what the new one would: then none is needed.
+    #[must_use]
+    pub fn is_served_by(&self, row: &KeyRow) -> bool {
+        row.state == KeyState::Active
+            && match self {
+                Self::Sign { profile, algorithm: _ } => {
+                    row.purpose == KeyPurpose::Sign && row.profile == *profile
+                }
+                Self::Code(purpose) => row.purpose == *purpose,
+            }
+    }
+}
+
+/// Makes a key, in use from the start, sealed.
+///
+/// It takes up to seconds for RSA: not for an async thread.
+///
+/// # Errors
+/// [`Error::Internal`] where the machine makes none.
+pub fn generate(
+    new: &NewKey,
+    master: &MasterKey,
+    random: &dyn Random,
+    now: Timestamp,
+) -> Result<KeyRow, Error> {
+    let id = KeyId::parse(&random.uuid(now)?.simple().to_string()).map_err(Error::internal)?;
+    let (purpose, profile, algorithm, private) = match new {
+        NewKey::Sign { profile, algorithm } => {
+            let private = generate_private(*algorithm, random)?;
+            (KeyPurpose::Sign, profile.clone(), algorithm.name(), private)
+        }
+        NewKey::Code(purpose) => {
+            let private = Zeroizing::new(random.bytes::<32>()?.to_vec());
+            (*purpose, String::new(), HMAC, private)
+        }
+    };
+    let sealed = master.seal(random, &context_of(&id, purpose, &profile, algorithm), &private)?;
+    Ok(KeyRow {
+        id,
+        purpose,
+        profile,
+        algorithm: algorithm.to_owned(),
+        state: KeyState::Active,
+        sealed,
+        created_at: now,
+        retired_at: None,
+    })
+}
+
+fn generate_private(
+    algorithm: Algorithm,
+    random: &dyn Random,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let fault = |_| Error::internal("no key could be made");
+    let rng = SystemRandom::new();
+    let private = match algorithm {
+        Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&rng).map_err(fault)?.as_ref().to_vec(),
+        Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng)
+            .map_err(fault)?
+            .as_ref()
+            .to_vec(),
+        Algorithm::Rs256 { bits } => {
+            let size = if bits > 2048 { rsa::KeySize::Rsa4096 } else { rsa::KeySize::Rsa2048 };
+            let pair = rsa::KeyPair::generate(size).map_err(fault)?;
+            let der: Pkcs8V1Der<'_> = pair.as_der().map_err(fault)?;
+            der.as_ref().to_vec()
+        }
+        Algorithm::Hs256 => random.bytes::<32>()?.to_vec(),
+    };
+    Ok(Zeroizing::new(private))
+}

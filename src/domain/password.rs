@@ -1,0 +1,210 @@
+//! Passwords: what one may be, and how it is hashed and proven.
+
+use std::fmt;
+
+use argon2::password_hash::phc::PasswordHash as Phc;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::error::Error;
+use super::store::PasswordHash;
+
+/// The most bytes of a password.
+pub const MAX_BYTES: usize = 1024;
+
+/// The costliest foreign hash that is taken: more would let a stored hash stop the service.
+const MOST_MEMORY_KIB: u32 = 256 * 1024;
+const MOST_ITERATIONS: u32 = 16;
+const MOST_LANES: u32 = 16;
+
+/// A password as it was typed. Nothing is trimmed.
+#[derive(Clone)]
+pub struct Password(SecretString);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+impl Password {
+    /// Reads a password: 1 to 1024 bytes, without NUL.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name.
+    pub fn parse(text: &SecretString) -> Result<Self, &'static str> {
+        let bytes = text.expose_secret().as_bytes();
+        if bytes.is_empty() {
+            Err("must not be empty")
+        } else if bytes.len() > MAX_BYTES {
+            Err("must be at most 1024 bytes")
+        } else if bytes.contains(&0) {
+            Err("must not hold NUL")
+        } else {
+            Ok(Self(text.clone()))
+        }
+    }
+
+    /// The same without one final line end, if it has one and is more than that.
+    #[must_use]
+    pub fn without_final_newline(&self) -> Option<Self> {
+        let text = self.0.expose_secret();
+        let rest = text.strip_suffix('\n')?;
+        let rest = rest.strip_suffix('\r').unwrap_or(rest);
+        (!rest.is_empty()).then(|| Self(rest.into()))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+/// How costly a hash is: Argon2id, version 1.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+}
+
+impl HashCost {
+    /// Takes a cost.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn checked(self) -> Result<Self, String> {
+        self.params().map(|_| self).map_err(|error| error.to_string())
+    }
+
+    fn params(self) -> Result<Params, argon2::Error> {
+        Params::new(self.memory_kib, self.iterations, self.parallelism, None)
+    }
+}
+
+/// Hashes a password. Takes tens of milliseconds: for the hash threads only.
+///
+/// # Errors
+/// [`Error::Internal`] where the cost is absurd.
+pub fn hash(password: &Password, salt: &[u8; 16], cost: HashCost) -> Result<PasswordHash, Error> {
+    let params = cost.params().map_err(|error| Error::internal(error.to_string()))?;
+    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_with_salt(password.bytes(), salt)
+        .map_err(|error| Error::internal(error.to_string()))?;
+    Ok(PasswordHash(hash.to_string().into()))
+}
+
+/// Whether the password is the one that was hashed. As costly as the hash.
+///
+/// A hash that cannot be read proves nothing.
+#[must_use]
+pub fn verify(password: &Password, hash: &PasswordHash) -> bool {
+    let Ok(hash) = read(hash.0.expose_secret()) else { return false };
+    // The cost and the variant are the hash's own.
+    Argon2::default().verify_password(password.bytes(), &hash).is_ok()
+}
+
+/// Whether the hash is of another cost than this one, so that it is to be replaced.
+#[must_use]
+pub fn is_outdated(hash: &PasswordHash, cost: HashCost) -> bool {
+    let Ok(hash) = read(hash.0.expose_secret()) else { return false };
+    let Ok(params) = Params::try_from(&hash) else { return true };
+    let variant = hash.algorithm.as_str() == Algorithm::Argon2id.as_str();
+    let now = (params.m_cost(), params.t_cost(), params.p_cost());
+    !variant || now != (cost.memory_kib, cost.iterations, cost.parallelism)
+}
+
+/// Takes a hash that was made elsewhere.
+///
+/// # Errors
+/// What is wrong with it, to follow a field's name.
+pub fn import(hash: &SecretString) -> Result<PasswordHash, &'static str> {
+    read(hash.expose_secret())?;
+    Ok(PasswordHash(hash.clone()))
+}
+
+fn read(text: &str) -> Result<Phc, &'static str> {
+    const FAULT: &str = "must be a PHC string of argon2id, argon2i or argon2d";
+    let hash = Phc::new(text).map_err(|_| FAULT)?;
+    if Algorithm::try_from(hash.algorithm.as_str()).is_err() || hash.hash.is_none() {
+        return Err(FAULT);
+    }
+    let params = Params::try_from(&hash).map_err(|_| FAULT)?;
+    let costly = params.m_cost() > MOST_MEMORY_KIB
+        || params.t_cost() > MOST_ITERATIONS
+        || params.p_cost() > MOST_LANES;
+    if costly {
+        return Err("costs too much: at most 256 MiB, 16 iterations and 16 lanes");
+    }
+    if hash.salt.is_none() { Err(FAULT) } else { Ok(hash) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COST: HashCost = HashCost { memory_kib: 8, iterations: 1, parallelism: 1 };
+
+    fn password(text: &str) -> Password {
+        Password::parse(&text.into()).unwrap()
+    }
+
+    #[test]
+    fn proves_the_password_that_was_hashed_and_no_other() {
+        let hash = hash(&password("right"), &[1; 16], COST).unwrap();
+        assert!(verify(&password("right"), &hash));
+        assert!(!verify(&password("wrong"), &hash));
+        assert!(!verify(&password("right\n"), &hash));
+    }
+
+    #[test]
+    fn strips_one_final_line_end() {
+        let strip = |text| {
+            password(text).without_final_newline().map(|rest| rest.0.expose_secret().to_owned())
+        };
+        assert_eq!(strip("a\n").as_deref(), Some("a"));
+        assert_eq!(strip("a\r\n").as_deref(), Some("a"));
+        assert_eq!(strip("a\n\n").as_deref(), Some("a\n"));
+        assert_eq!(strip("a"), None);
+        assert_eq!(strip("\n"), None);
+        assert_eq!(strip("a\r"), None);
+    }
+
+    #[test]
+    fn refuses_what_is_no_password() {
+        for text in [String::new(), "a\0b".to_owned(), "a".repeat(1025)] {
+            assert!(Password::parse(&text.into()).is_err());
+        }
+        assert!(Password::parse(&"a".repeat(1024).into()).is_ok());
+    }
+
+    #[test]
+    fn refuses_hashes_that_would_stop_the_service() {
+        let good = hash(&password("p"), &[1; 16], COST).unwrap();
+        let good = good.0.expose_secret();
+        assert!(import(&good.into()).is_ok(), "{good}");
+        for (from, to) in [
+            ("m=8", "m=4194304"),
+            ("t=1", "t=2147483648"),
+            ("p=1", "p=64"),
+            ("argon2id", "bcrypt"),
+            ("$argon2id", "argon2id"),
+        ] {
+            let bad = good.replace(from, to);
+            assert_ne!(bad, good);
+            assert!(import(&bad.as_str().into()).is_err(), "{bad}");
+            assert!(!verify(&password("p"), &PasswordHash(bad.into())));
+        }
+        let truncated = good.get(..good.len() / 2).unwrap();
+        assert!(import(&truncated.into()).is_err());
+    }
+
+    #[test]
+    fn replaces_hashes_of_another_cost() {
+        let hash = hash(&password("p"), &[1; 16], COST).unwrap();
+        assert!(!is_outdated(&hash, COST));
+        assert!(is_outdated(&hash, HashCost { iterations: 2, ..COST }));
+    }
+}

@@ -1,0 +1,324 @@
+//! `RefreshOperationToken`: a new operation token for a refresh token.
+//!
+//! Where the profile rotates, one transaction swaps the token for its successor. Whoever comes
+//! with the old one soon after, while the successor is unused, gets that same successor: a lost
+//! answer logs nobody out. Later it is reuse, and the grant dies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+
+use super::accepted::{Genuine, refusal};
+use super::calls::{Issued, Origin, Refresh, Refreshed, Wait};
+use super::clock::Timestamp;
+use super::core::Core;
+use super::error::Error;
+use super::format::jwt::Claims;
+use super::format::opaque::{self, MAX_RANDOM};
+use super::identity::{User, UserState};
+use super::mint::{Draft, Made};
+use super::profile::{Format, Life, Profile, RefreshPolicy, RefreshRotation};
+use super::store::{
+    Actor, Audit, KeyPurpose, Order, RefreshRow, Successor, SuccessorUse, Swap, Swapped,
+};
+use super::token::{
+    GrantId, RoleChoice, Secret, Token, TokenDigest, TokenId, TokenKind, TokenState,
+};
+
+/// How long a retry of a swapped token is taken for a lost answer.
+const RETRY_WINDOW: Duration = Duration::from_mins(1);
+/// How often a swap that lost a race looks again.
+const MOST_TRIES: usize = 4;
+
+/// What a refresh makes an operation token from.
+struct Family<'a> {
+    user: &'a User,
+    grant: GrantId,
+    grant_ends: Option<Timestamp>,
+    roles: &'a RoleChoice,
+    refresh: Option<TokenId>,
+}
+
+impl Core {
+    /// Makes a new operation token.
+    ///
+    /// # Errors
+    /// [`Error::TokenInvalid`] for what is no live refresh token, [`Error::TokenExpired`],
+    /// [`Error::RefreshTokenReused`], [`Error::Unavailable`].
+    pub async fn refresh_operation_token(
+        &self,
+        origin: &Origin,
+        request: Refresh,
+    ) -> Result<Refreshed, Error> {
+        let Refresh { refresh_token, profile: guard } = request;
+        if !guard.is_empty() {
+            self.settings.profiles.get(&guard)?;
+        }
+        let keys = self.knowledge.keys();
+        match self.recognise(&keys, &refresh_token) {
+            Ok(Genuine::Opaque(digest)) => {
+                self.refresh_rotating(origin, &refresh_token, digest, &guard).await
+            }
+            Ok(Genuine::Jwt(claims, profile)) => {
+                self.refresh_fixed(&claims, &profile, &guard).await
+            }
+            Err(_) => Err(Error::TokenInvalid),
+        }
+    }
+
+    async fn refresh_fixed(
+        &self,
+        claims: &Claims,
+        profile: &Arc<Profile>,
+        guard: &str,
+    ) -> Result<Refreshed, Error> {
+        let fixed = profile.refresh.is_some_and(|p| p.rotation == RefreshRotation::Fixed);
+        if claims.kind != TokenKind::Refresh || !fixed || !is_let_through(profile, guard) {
+            return Err(Error::TokenInvalid);
+        }
+        loop {
+            let view = self.knowledge.view().await?;
+            let judged = self.judge_refresh_claims(&view, claims, profile).await?;
+            if !self.knowledge.still_holds(&view) {
+                continue;
+            }
+            let accepted = judged.map_err(refusal)?;
+            self.note_use(&accepted);
+            let family = Family {
+                user: &accepted.user,
+                grant: accepted.grant,
+                grant_ends: None,
+                roles: &accepted.choice,
+                refresh: None,
+            };
+            let operation_token = self.mint(profile, &family).await?;
+            return Ok(Refreshed { operation_token, refresh_token: None });
+        }
+    }
+
+    async fn refresh_rotating(
+        &self,
+        origin: &Origin,
+        secret: &Secret,
+        digest: TokenDigest,
+        guard: &str,
+    ) -> Result<Refreshed, Error> {
+        for _ in 0..MOST_TRIES {
+            let row = self.store.find_refresh(digest).await?.ok_or(Error::TokenInvalid)?;
+            let (profile, policy, user) = self.judge_row(&row, guard)?;
+            let (successor, made) = match &row.successor {
+                Some(successor) if self.is_retry(successor) => {
+                    (successor.token.clone(), self.derive_again(secret, &profile, successor)?)
+                }
+                Some(_) => return self.kill(origin, &row, &user).await,
+                None => match self.swap(origin, secret, &row, (&profile, policy, &user)).await? {
+                    Some(made) => made,
+                    None => continue,
+                },
+            };
+            let family = Family {
+                user: &user,
+                grant: row.grant.id,
+                grant_ends: row.grant.expires_at,
+                roles: &row.token.roles,
+                refresh: Some(successor.id.clone()),
+            };
+            let operation_token = self.mint(&profile, &family).await?;
+            let view = self.knowledge.view().await?;
+            let refresh_token = Some(self.issued(&view, &user, (successor, made)).await?);
+            return Ok(Refreshed { operation_token, refresh_token });
+        }
+        Err(Error::Unavailable("the refresh token changed faster than it could be read".into()))
+    }
+
+    /// Judges a refresh token by its row: everything but whether it was used.
+    fn judge_row(
+        &self,
+        row: &RefreshRow,
+        guard: &str,
+    ) -> Result<(Arc<Profile>, RefreshPolicy, User), Error> {
+        let RefreshRow { token, grant, user, successor: _ } = row;
+        let profile = self.settings.profiles.find(token.profile.as_str());
+        let profile = profile.ok_or(Error::TokenInvalid)?;
+        let policy = profile.refresh.ok_or(Error::TokenInvalid)?;
+        let user = user.as_ref().ok_or(Error::TokenInvalid)?;
+        let alive = token.kind == TokenKind::Refresh
+            && policy.rotation == RefreshRotation::Rotating
+            && is_let_through(profile, guard)
+            && token.revoked_at.is_none()
+            && grant.revoked_at.is_none()
+            && user.state == UserState::Active
+            && grant.generation == user.generation;
+        if !alive {
+            return Err(Error::TokenInvalid);
+        }
+        if token.expires_at.is_some_and(|end| end <= self.now()) {
+            return Err(Error::TokenExpired);
+        }
+        Ok((Arc::clone(profile), policy, user.clone()))
+    }
+
+    fn is_retry(&self, successor: &Successor) -> bool {
+        successor.used == SuccessorUse::Unused
+            && !self.uses.has(&successor.token.id)
+            && self.now().since(successor.swapped_at) < RETRY_WINDOW
+    }
+
+    /// Swaps the token for a successor; `None` where another call was first.
+    async fn swap(
+        &self,
+        origin: &Origin,
+        secret: &Secret,
+        row: &RefreshRow,
+        (profile, policy, user): (&Profile, RefreshPolicy, &User),
+    ) -> Result<Option<Made>, Error> {
+        let keys = self.knowledge.keys();
+        let (derivation, check) = (keys.code(KeyPurpose::Derive)?, keys.code(KeyPurpose::Check)?);
+        let salt = self.random.bytes::<16>()?;
+        let made = derive(secret, profile, policy, &salt, (&derivation.hmac, &check.hmac))?;
+        let now = self.now();
+        let new = Token {
+            id: self.new_token_id(profile)?,
+            digest: Some(made.digest()),
+            key: check.id.clone(),
+            created_at: now,
+            last_used_at: None,
+            // The family ends when it was to end at the sign-in.
+            ..row.token.clone()
+        };
+        let swap = Swap {
+            old: row.token.id.clone(),
+            new: new.clone(),
+            salt,
+            derivation_key: derivation.id.clone(),
+            at: now,
+        };
+        let order = self.order_of_holder("token.refresh", origin, user, &row.token.id);
+        let store = Arc::clone(&self.store);
+        let swapped = self
+            .knowledge
+            .commit(Wait::Skip, async move { store.swap_refresh(&swap, &order).await })
+            .await?;
+        match swapped {
+            Swapped::Done => Ok(Some((new, made))),
+            Swapped::Lost => Ok(None),
+        }
+    }
+
+    /// Derives the successor that the winner of the swap made.
+    fn derive_again(
+        &self,
+        secret: &Secret,
+        profile: &Profile,
+        successor: &Successor,
+    ) -> Result<Secret, Error> {
+        let policy = profile.refresh.ok_or(Error::TokenInvalid)?;
+        let keys = self.knowledge.keys();
+        let derivation = keys
+            .codes(KeyPurpose::Derive)
+            .find(|key| key.id == successor.key)
+            .ok_or_else(|| Error::Unavailable("a derivation key is not known here yet".into()))?;
+        let check = self.check_key(&successor.token.key)?;
+        let made = derive(secret, profile, policy, &successor.salt, (&derivation.hmac, &check))?;
+        if successor.token.digest == Some(made.digest()) {
+            Ok(made)
+        } else {
+            Err(Error::internal("a successor is not derived as it was"))
+        }
+    }
+
+    /// Ends the grant of a token that was used twice. It commits although the call fails.
+    async fn kill(
+        &self,
+        origin: &Origin,
+        row: &RefreshRow,
+        user: &User,
+    ) -> Result<Refreshed, Error> {
+        tracing::warn!(
+            token.id = %row.token.id,
+            grant.id = %row.grant.id,
+            "a refresh token came back after its successor was used; its grant is revoked"
+        );
+        let order = self.order_of_holder("token.reuse", origin, user, &row.token.id);
+        let (store, grant) = (Arc::clone(&self.store), row.grant.id);
+        self.knowledge
+            .commit(Wait::Skip, async move { store.revoke_grant(grant, &order).await })
+            .await?;
+        Err(Error::RefreshTokenReused)
+    }
+
+    /// What goes with what the holder of a secret does: there is no caller to judge again.
+    pub(super) fn order_of_holder(
+        &self,
+        action: &'static str,
+        origin: &Origin,
+        user: &User,
+        target: &TokenId,
+    ) -> Order {
+        let record = self.audit(action, Actor::User(user.id), origin.address);
+        let audit = Audit { realm: Some(user.realm.clone()), target: target.to_string(), ..record };
+        Order { proof: None, audit }
+    }
+
+    /// Makes an operation token that has no row.
+    async fn mint(&self, profile: &Profile, family: &Family<'_>) -> Result<Issued, Error> {
+        let Family { user, grant, grant_ends, roles, refresh } = family;
+        if !matches!(profile.format, Format::Jwt { .. }) {
+            return Err(Error::internal("a profile with refresh tokens makes JWTs"));
+        }
+        let end = match profile.default_life {
+            Life::Endless => None,
+            Life::For(length) => Some(self.now().plus(length)),
+        };
+        let expires_at = match (end, grant_ends) {
+            (Some(end), Some(grant_ends)) => Some(end.min(*grant_ends)),
+            (end, grant_ends) => end.or(*grant_ends),
+        };
+        let (token, secret) = self.write_token(Draft {
+            user,
+            profile,
+            format: profile.format,
+            kind: profile.kind,
+            grant: *grant,
+            generation: user.generation,
+            roles: (*roles).clone(),
+            display_name: String::new(),
+            expires_at,
+            refresh: refresh.clone(),
+        })?;
+        let view = self.knowledge.view().await?;
+        let token = self.token_view(&view, user, token, TokenState::Active).await?;
+        Ok(Issued { token, secret })
+    }
+}
+
+fn is_let_through(profile: &Profile, guard: &str) -> bool {
+    guard.is_empty() || guard == profile.name.as_str()
+}
+
+/// Derives a successor: from the old secret, which is not in the database, a salt, which is, and
+/// a key, which rests sealed.
+fn derive(
+    secret: &Secret,
+    profile: &Profile,
+    policy: RefreshPolicy,
+    salt: &[u8; 16],
+    (derivation, check): (&hmac::Key, &hmac::Key),
+) -> Result<Secret, Error> {
+    let Format::Opaque(form) = policy.format else {
+        return Err(Error::internal("a rotating refresh token is opaque"));
+    };
+    let mut context = hmac::Context::with_key(derivation);
+    context.update(b"tokend successor\0");
+    context.update(profile.name.as_str().as_bytes());
+    context.update(&[0]);
+    context.update(salt);
+    context.update(secret.expose().as_bytes());
+    let derived = context.sign();
+    let random = derived
+        .as_ref()
+        .first_chunk::<MAX_RANDOM>()
+        .ok_or_else(|| Error::internal("a derived secret is too short"))?;
+    Ok(opaque::write(form, profile.name.as_str(), check, random))
+}

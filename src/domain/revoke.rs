@@ -1,0 +1,281 @@
+//! `RevokeToken`: the end of a token, a grant, or all grants of a user. Once it has answered, no
+//! check that begins later allows what was revoked.
+
+use std::sync::Arc;
+
+use super::accepted::Genuine;
+use super::caller::{AuditOf, Caller};
+use super::calls::{Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
+use super::core::Core;
+use super::error::Error;
+use super::format::jwt::Claims;
+use super::identity::{User, UserId};
+use super::store::{JtiRevocation, Order, Revoked};
+use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind, TokenState};
+
+/// How many JWTs of one grant are revoked one by one at most.
+const MOST_PER_GRANT: u32 = 1000;
+
+/// What a revocation found.
+struct Found {
+    token: Token,
+    grant: Grant,
+    owner: User,
+}
+
+impl Core {
+    /// Revokes. Unknown, foreign, or of another profile than the guard: not found. Already dead:
+    /// a count of 0.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotFound`], [`Error::UserNotFound`], [`Error::PermissionMissing`],
+    /// [`Error::BadCredentials`] without a caller or secret, [`Error::TooManyRevoked`],
+    /// [`Error::Invalid`], [`Error::Unavailable`].
+    pub async fn revoke_token(
+        &self,
+        origin: &Origin,
+        request: Revoke,
+    ) -> Result<RevokeOutcome, Error> {
+        let Revoke { target, profile: guard, wait } = request;
+        if !guard.is_empty() {
+            self.settings.profiles.get(&guard)?;
+        }
+        match target {
+            Target::Missing => Err(Error::field("target", "must be set")),
+            Target::Secret(secret) => self.revoke_by_secret(origin, &secret, (&guard, wait)).await,
+            Target::Token(id) => {
+                let id = TokenId::parse(&id).map_err(|fault| Error::field("token_id", fault))?;
+                self.revoke_by_id(origin, &id, (&guard, wait)).await
+            }
+            Target::Grant(_) | Target::User(_) if !guard.is_empty() => {
+                Err(Error::field("profile", "goes with `token_id` or `secret`"))
+            }
+            Target::Grant(id) => {
+                let id = GrantId::parse(&id).map_err(|fault| Error::field("grant_id", fault))?;
+                self.revoke_by_grant(origin, id, wait).await
+            }
+            Target::User(id) => {
+                let id = UserId::parse(&id).map_err(|fault| Error::field("user_id", fault))?;
+                self.revoke_by_user(origin, id, wait).await
+            }
+        }
+    }
+
+    async fn revoke_by_secret(
+        &self,
+        origin: &Origin,
+        secret: &Secret,
+        (guard, wait): (&str, Wait),
+    ) -> Result<RevokeOutcome, Error> {
+        let caller = self.find_caller(origin).await?;
+        let keys = self.knowledge.keys();
+        match self.recognise(&keys, secret) {
+            Err(_) => Err(Error::TokenNotFound),
+            Ok(Genuine::Opaque(digest)) => {
+                let row = self.store.find_token_by_digest(digest).await?;
+                let token = row.ok_or(Error::TokenNotFound)?;
+                let found = self.find(&token.id).await?.ok_or(Error::TokenNotFound)?;
+                self.revoke_found(origin, caller.as_ref(), found, (guard, wait)).await
+            }
+            Ok(Genuine::Jwt(claims, profile)) => {
+                if !guard.is_empty() && guard != profile.name.as_str() {
+                    return Err(Error::TokenNotFound);
+                }
+                self.revoke_jwt(origin, caller.as_ref(), &claims, wait).await
+            }
+        }
+    }
+
+    async fn revoke_by_id(
+        &self,
+        origin: &Origin,
+        id: &TokenId,
+        (guard, wait): (&str, Wait),
+    ) -> Result<RevokeOutcome, Error> {
+        let caller = self.caller(origin).await?;
+        let found = self.find(id).await?.ok_or(Error::TokenNotFound)?;
+        self.revoke_found(origin, Some(&caller), found, (guard, wait)).await
+    }
+
+    async fn revoke_found(
+        &self,
+        origin: &Origin,
+        caller: Option<&Caller>,
+        found: Found,
+        (guard, wait): (&str, Wait),
+    ) -> Result<RevokeOutcome, Error> {
+        let Found { token, grant, owner } = found;
+        if !guard.is_empty() && guard != token.profile.as_str() {
+            return Err(Error::TokenNotFound);
+        }
+        let order = self.order_to_revoke(origin, caller, &owner, (&token.id, "token.revoke"))?;
+        let state = token.state(grant.revoked_at, self.now());
+        if state == TokenState::Expired {
+            return Ok(RevokeOutcome {
+                token: Some(self.view_of(&owner, token, &grant).await?),
+                count: 0,
+            });
+        }
+        let store = Arc::clone(&self.store);
+        // A refresh token stands for all that its sign-in allowed.
+        let revoked = if token.kind == TokenKind::Refresh {
+            let id = grant.id;
+            self.knowledge.commit(wait, async move { store.revoke_grant(id, &order).await }).await?
+        } else {
+            let id = token.id.clone();
+            self.knowledge
+                .commit(wait, async move { store.revoke_token(&id, &order).await })
+                .await?
+        };
+        let count = revoked.ok_or(Error::TokenNotFound)?.count;
+        count_revoked(count);
+        let now = self.find(&token.id).await?;
+        let view = match now {
+            Some(now) => Some(self.view_of(&now.owner, now.token, &now.grant).await?),
+            None => None,
+        };
+        Ok(RevokeOutcome { token: view, count })
+    }
+
+    async fn revoke_jwt(
+        &self,
+        origin: &Origin,
+        caller: Option<&Caller>,
+        claims: &Claims,
+        wait: Wait,
+    ) -> Result<RevokeOutcome, Error> {
+        let owner = self.store.find_user(claims.user).await?.ok_or(Error::TokenNotFound)?;
+        let order = self.order_to_revoke(origin, caller, &owner, (&claims.id, "token.revoke"))?;
+        let dead = claims.expires_at.is_some_and(|end| end <= self.now())
+            || owner.generation != claims.generation;
+        if dead {
+            return Ok(RevokeOutcome { token: None, count: 0 });
+        }
+        let store = Arc::clone(&self.store);
+        let revoked = if claims.kind == TokenKind::Refresh {
+            let id = claims.grant;
+            self.knowledge
+                .commit(wait, async move { store.revoke_grant(id, &order).await })
+                .await?
+                .ok_or(Error::TokenNotFound)?
+        } else {
+            let jti = JtiRevocation {
+                id: claims.id.clone(),
+                grant: claims.grant,
+                until: claims.expires_at,
+                most_per_grant: MOST_PER_GRANT,
+            };
+            self.knowledge
+                .commit(wait, async move { store.revoke_jti(&jti, &order).await })
+                .await?
+                .ok_or(Error::TooManyRevoked)?
+        };
+        let Revoked { token, count } = revoked;
+        count_revoked(count);
+        let token = match token {
+            Some(token) => match self.find(&token.id).await? {
+                Some(now) => Some(self.view_of(&now.owner, now.token, &now.grant).await?),
+                None => None,
+            },
+            None => None,
+        };
+        Ok(RevokeOutcome { token, count })
+    }
+
+    async fn revoke_by_grant(
+        &self,
+        origin: &Origin,
+        id: GrantId,
+        wait: Wait,
+    ) -> Result<RevokeOutcome, Error> {
+        let caller = self.caller(origin).await?;
+        let grant = self.store.find_grant(id).await?.ok_or(Error::TokenNotFound)?;
+        let owner = self.store.find_user(grant.user).await?.ok_or(Error::TokenNotFound)?;
+        if !caller.owns_or_may(&owner, "token:revoke") {
+            return Err(Error::TokenNotFound);
+        }
+        let order = self.order(&caller, origin, AuditOf::new("grant.revoke", &owner.realm, &id));
+        let store = Arc::clone(&self.store);
+        let revoked = self
+            .knowledge
+            .commit(wait, async move { store.revoke_grant(id, &order).await })
+            .await?
+            .ok_or(Error::TokenNotFound)?;
+        count_revoked(revoked.count);
+        Ok(RevokeOutcome { token: None, count: revoked.count })
+    }
+
+    async fn revoke_by_user(
+        &self,
+        origin: &Origin,
+        id: UserId,
+        wait: Wait,
+    ) -> Result<RevokeOutcome, Error> {
+        let caller = self.caller(origin).await?;
+        let owner = self.owner(&caller, id, "token:revoke").await?;
+        let order = self.order(&caller, origin, AuditOf::new("user.revoke", &owner.realm, &id));
+        let store = Arc::clone(&self.store);
+        let revoked = self
+            .knowledge
+            .commit(wait, async move { store.revoke_user(id, &order).await })
+            .await?
+            .ok_or(Error::UserNotFound)?;
+        count_revoked(revoked.count);
+        Ok(RevokeOutcome { token: None, count: revoked.count })
+    }
+
+    /// Lets a caller revoke what is theirs, or what they may; without one, holding the secret is
+    /// enough.
+    fn order_to_revoke(
+        &self,
+        origin: &Origin,
+        caller: Option<&Caller>,
+        owner: &User,
+        (token, action): (&TokenId, &'static str),
+    ) -> Result<Order, Error> {
+        match caller {
+            None => Ok(self.order_of_holder(action, origin, owner, token)),
+            Some(caller) if caller.presents(token) || caller.owns_or_may(owner, "token:revoke") => {
+                Ok(self.order(caller, origin, AuditOf::new(action, &owner.realm, &token)))
+            }
+            Some(_) => Err(Error::TokenNotFound),
+        }
+    }
+
+    async fn find(&self, id: &TokenId) -> Result<Option<Found>, Error> {
+        let Some((token, grant)) = self.store.find_token(id).await? else { return Ok(None) };
+        let Some(owner) = self.store.find_user(token.user).await? else { return Ok(None) };
+        Ok(Some(Found { token, grant, owner }))
+    }
+
+    async fn view_of(
+        &self,
+        owner: &User,
+        mut token: Token,
+        grant: &Grant,
+    ) -> Result<TokenView, Error> {
+        let view = self.knowledge.view().await?;
+        let state = token.state(grant.revoked_at, self.now());
+        token.revoked_at = token.revoked_at.or(grant.revoked_at);
+        self.token_view(&view, owner, token, state).await
+    }
+
+    /// Finds a token that this caller may see.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotFound`], also for what is another's; [`Error::Invalid`];
+    /// [`Error::Unavailable`]; what proves the caller.
+    pub async fn get_token(&self, origin: &Origin, id: &str) -> Result<TokenView, Error> {
+        let id = TokenId::parse(id).map_err(|fault| Error::field("token_id", fault))?;
+        let caller = self.caller(origin).await?;
+        let Found { token, grant, owner } = self.find(&id).await?.ok_or(Error::TokenNotFound)?;
+        if !caller.presents(&id) && !caller.owns_or_may(&owner, "token:read") {
+            return Err(Error::TokenNotFound);
+        }
+        self.view_of(&owner, token, &grant).await
+    }
+}
+
+fn count_revoked(count: u32) {
+    metrics::counter!("tokend_tokens_revoked_total").increment(u64::from(count));
+}

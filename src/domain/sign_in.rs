@@ -1,0 +1,274 @@
+//! The one place that decides "may this user get a token now" by password, for every RPC and every
+//! dialect: rate, lockout, password, state, in this order, and one answer for all that fails.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota};
+use tokio::time::Instant;
+
+use super::calls::{FinalNewline, Origin, PasswordCredential};
+use super::core::{AddressRate, Core};
+use super::error::{Error, Faults};
+use super::identity::{Realm, User, UserState, Username};
+use super::password::{self, Password};
+use super::store::{Actor, Attempt, AttemptStart, Audit, PasswordHash};
+
+/// Where fields of a credential stand in the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CredentialPlace {
+    /// In the body: its faults are named.
+    Body,
+    /// In the metadata: a fault is a credential that is not good.
+    Metadata,
+}
+
+/// How many tries each client network has left.
+pub(super) struct AddressLimit {
+    limiter: DefaultKeyedRateLimiter<String>,
+    clock: DefaultClock,
+}
+
+impl AddressLimit {
+    pub(super) fn new(rate: AddressRate) -> Self {
+        let least = NonZeroU32::MIN;
+        let per_minute = NonZeroU32::new(rate.per_minute).unwrap_or(least);
+        let burst = NonZeroU32::new(rate.burst).unwrap_or(least);
+        let quota = Quota::per_minute(per_minute).allow_burst(burst);
+        Self { limiter: DefaultKeyedRateLimiter::keyed(quota), clock: DefaultClock::default() }
+    }
+
+    fn spend(&self, network: &str) -> Result<(), Error> {
+        // A caller without an address is this process.
+        if network.is_empty() {
+            return Ok(());
+        }
+        self.limiter.check_key(&network.to_owned()).map_err(|until| Error::RateLimited {
+            retry_after: until.wait_time_from(self.clock.now()),
+        })
+    }
+
+    pub(super) fn forget_idle(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+/// The network that an address stands for: itself, or the /64 of an IPv6 one, which is what one
+/// customer has.
+fn network(address: Option<IpAddr>) -> String {
+    match address.map(|address| address.to_canonical()) {
+        None => String::new(),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// A name and password that were read, with the realm that was decided.
+struct Claim {
+    realm: Realm,
+    username: Username,
+    password: Password,
+    final_newline: FinalNewline,
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("realm", &self.realm).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Proves a user by password.
+    ///
+    /// # Errors
+    /// [`Error::BadCredentials`] for unknown, wrong, disabled and locked alike;
+    /// [`Error::RateLimited`], [`Error::Busy`]; [`Error::Invalid`] for a body credential that
+    /// cannot be one.
+    pub(super) async fn prove_password(
+        &self,
+        origin: &Origin,
+        credential: &PasswordCredential,
+        realm: Realm,
+        place: CredentialPlace,
+    ) -> Result<User, Error> {
+        let network = network(origin.address);
+        let began = Instant::now();
+        let outcome = match self.addresses.spend(&network) {
+            Err(limited) => Err(limited),
+            Ok(()) => match read(credential, realm) {
+                Ok(claim) => self.judge(origin, &claim, network).await,
+                Err(faults) if place == CredentialPlace::Body => Err(faults),
+                Err(_) => Err(Error::BadCredentials),
+            },
+        };
+        metrics::counter!("tokend_signins_total", "outcome" => outcome_name(&outcome)).increment(1);
+        if matches!(outcome, Err(Error::BadCredentials)) {
+            self.wait_for_grid(began).await;
+        }
+        outcome
+    }
+
+    async fn judge(&self, origin: &Origin, claim: &Claim, network: String) -> Result<User, Error> {
+        let attempt = Attempt {
+            realm: claim.realm.clone(),
+            username: claim.username.clone(),
+            network,
+            policy: self.settings.lockout,
+            at: self.now(),
+            lock_audit: Audit {
+                outcome: "locked",
+                realm: Some(claim.realm.clone()),
+                target: claim.username.key().to_owned(),
+                ..self.audit("sign_in", Actor::Nobody, origin.address)
+            },
+        };
+        // The failure is counted before the hash, so that parallel guesses do not beat the lock.
+        let start = self.store.begin_attempt(&attempt).await?;
+        let was_counted = !matches!(start, AttemptStart::Locked);
+        let (user, hash) = match start {
+            AttemptStart::Locked | AttemptStart::Unknown => (None, None),
+            AttemptStart::Known { user, password_hash } => (Some(user), password_hash),
+        };
+        let proven = match self.verify(claim, hash.clone(), &attempt.network).await {
+            Ok(proven) => proven,
+            Err(unjudged) => {
+                if was_counted {
+                    self.store.cancel_attempt(&attempt).await?;
+                }
+                return Err(unjudged);
+            }
+        };
+        match (user, hash, proven) {
+            (Some(user), Some(hash), Some(password)) if user.state == UserState::Active => {
+                self.store.succeed_attempt(&attempt, user.id).await?;
+                self.improve_hash(&user, &hash, password, &attempt.network).await?;
+                Ok(user)
+            }
+            _ => Err(Error::BadCredentials),
+        }
+    }
+
+    /// Tries the password, and once more without its final line end where that is asked for.
+    /// Answers the one that was right. Without a hash the same work is done for nothing, so that
+    /// an unknown name costs what a known one does.
+    async fn verify(
+        &self,
+        claim: &Claim,
+        hash: Option<PasswordHash>,
+        network: &str,
+    ) -> Result<Option<Password>, Error> {
+        let retry = match claim.final_newline {
+            FinalNewline::Keep => None,
+            FinalNewline::Accept => claim.password.without_final_newline(),
+        };
+        let tries = [Some(claim.password.clone()), retry];
+        let (cost, salt) = (self.settings.hash_cost, self.random.bytes::<16>()?);
+        let work = move || {
+            tries.into_iter().flatten().find(|password| match &hash {
+                Some(hash) => password::verify(password, hash),
+                None => password::hash(password, &salt, cost).is_err(),
+            })
+        };
+        self.hashes.run(network, work).await
+    }
+
+    /// Replaces a hash of another cost, now that the password is known. It revokes nothing.
+    async fn improve_hash(
+        &self,
+        user: &User,
+        old: &PasswordHash,
+        password: Password,
+        network: &str,
+    ) -> Result<(), Error> {
+        let cost = self.settings.hash_cost;
+        if !password::is_outdated(old, cost) {
+            return Ok(());
+        }
+        let salt = self.random.bytes::<16>()?;
+        match self.hashes.run(network, move || password::hash(&password, &salt, cost)).await {
+            Ok(new) => Ok(self.store.replace_hash(user.id, old, &new?).await?),
+            // The next sign-in tries again.
+            Err(_busy) => Ok(()),
+        }
+    }
+
+    /// Hashes a new password.
+    pub(super) async fn hash_password(
+        &self,
+        origin: &Origin,
+        password: Password,
+    ) -> Result<PasswordHash, Error> {
+        let (cost, salt) = (self.settings.hash_cost, self.random.bytes::<16>()?);
+        let work = move || password::hash(&password, &salt, cost);
+        self.hashes.run(&network(origin.address), work).await?
+    }
+
+    /// Answers failures on a time grid, so that what they cost cannot be told apart.
+    async fn wait_for_grid(&self, began: Instant) {
+        let grid = self.settings.failure_grid;
+        if grid.is_zero() {
+            return;
+        }
+        let cells = began.elapsed().as_nanos() / grid.as_nanos() + 1;
+        let cells = u32::try_from(cells).unwrap_or(u32::MAX);
+        tokio::time::sleep_until(began + grid.saturating_mul(cells).min(Duration::from_mins(1)))
+            .await;
+    }
+}
+
+fn read(credential: &PasswordCredential, realm: Realm) -> Result<Claim, Error> {
+    let PasswordCredential { realm: _, username, password, final_newline } = credential;
+    let mut faults = Faults::default();
+    let username = faults.take("password.username", Username::parse(username));
+    let password = faults.take("password.password", Password::parse(password));
+    faults.finish()?;
+    let (Some(username), Some(password)) = (username, password) else {
+        return Err(Error::BadCredentials);
+    };
+    Ok(Claim { realm, username, password, final_newline: *final_newline })
+}
+
+fn outcome_name(outcome: &Result<User, Error>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(Error::BadCredentials) => "bad_credentials",
+        Err(Error::RateLimited { .. }) => "rate_limited",
+        Err(Error::Busy { .. }) => "busy",
+        Err(Error::Invalid(_)) => "invalid",
+        Err(_) => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_a_customers_ipv6_addresses_as_one() {
+        let network = |text: &str| network(Some(text.parse().unwrap()));
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[test]
+    fn limits_each_network_by_itself() {
+        let limit = AddressLimit::new(AddressRate { per_minute: 1, burst: 2 });
+        assert!(limit.spend("a").is_ok());
+        assert!(limit.spend("a").is_ok());
+        match limit.spend("a") {
+            Err(Error::RateLimited { retry_after }) => assert!(!retry_after.is_zero()),
+            other => panic!("{other:?}"),
+        }
+        assert!(limit.spend("b").is_ok());
+        assert!(limit.spend("").is_ok());
+    }
+}

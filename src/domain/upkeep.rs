@@ -1,0 +1,133 @@
+//! What happened, what is over, and the very first user.
+
+use std::sync::Arc;
+
+use super::caller::AuditOf;
+use super::calls::{ListAudit, Origin, Page, Wait};
+use super::core::Core;
+use super::error::Error;
+use super::identity::{
+    Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState, Username,
+};
+use super::password::Password;
+use super::permission::Permission;
+use super::store::{Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, NewUser, Purged};
+
+/// How many rows of each sort one transaction removes.
+const BATCH: u32 = 500;
+/// How many batches one run does before it lets others.
+const MOST_BATCHES: usize = 100;
+
+impl Core {
+    /// Lists events, newest first.
+    ///
+    /// # Errors
+    /// [`Error::PermissionMissing`], [`Error::Invalid`], [`Error::Unavailable`]; what proves the
+    /// caller.
+    pub async fn list_audit(
+        &self,
+        origin: &Origin,
+        request: ListAudit,
+    ) -> Result<Page<AuditEvent>, Error> {
+        let ListAudit { realm, user, page } = request;
+        let user = match user.as_str() {
+            "" => None,
+            id => Some(UserId::parse(id).map_err(|fault| Error::field("user_id", fault))?),
+        };
+        let caller = self.caller(origin).await?;
+        caller.need("audit:read")?;
+        let realm = match (realm.as_str(), caller.user()) {
+            ("", Some(own)) if !caller.reaches_all() => Some(own.realm.clone()),
+            ("", _) => None,
+            (name, _) => Some(self.settings.profiles.realm(name)?),
+        };
+        if let Some(realm) = &realm {
+            caller.need_in(realm, "audit:read")?;
+        }
+        let scope = format!("audit {realm:?} {user:?}");
+        let start = self.read_page(&page, &scope)?;
+        let before = start.after.as_deref().and_then(|id| id.parse().ok());
+        let query = AuditQuery { realm, user, before, limit: start.limit() };
+        let found = self.store.list_audit(&query).await?;
+        self.page(found, &start, &scope, |event| event.id.to_string())
+    }
+
+    /// Removes what is dead, on request.
+    ///
+    /// # Errors
+    /// [`Error::PermissionMissing`], [`Error::Unavailable`]; what proves the caller.
+    pub async fn purge(&self, origin: &Origin) -> Result<Purged, Error> {
+        let caller = self.caller(origin).await?;
+        caller.need_in(&Realm::default(), "maintenance:purge")?;
+        let purged = self.purge_now().await?;
+        let audit = AuditOf::new("maintenance.purge", &Realm::default(), &"");
+        self.store.insert_audit(&self.order(&caller, origin, audit).audit).await?;
+        Ok(purged)
+    }
+
+    /// Removes what is dead, in small batches.
+    pub(super) async fn purge_now(&self) -> Result<Purged, Error> {
+        let mut all = Purged::default();
+        for _ in 0..MOST_BATCHES {
+            let batch = self.store.purge(self.now(), BATCH).await?;
+            if batch == Purged::default() {
+                break;
+            }
+            all.tokens += batch.tokens;
+            all.grants += batch.grants;
+            all.revocations += batch.revocations;
+            all.changes += batch.changes;
+        }
+        Ok(all)
+    }
+
+    /// Makes the first user, who may do everything, on a database that has no user yet. Answers
+    /// their id; `None`: there are users already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Internal`].
+    pub async fn bootstrap(
+        &self,
+        username: Username,
+        password: Password,
+    ) -> Result<Option<UserId>, Error> {
+        let now = self.now();
+        let all = Permission::parse("*").map_err(Error::internal)?;
+        let role = Role {
+            id: RoleId(self.random.uuid(now)?),
+            realm: Realm::default(),
+            name: RoleName::parse("admin").map_err(Error::internal)?,
+            description: "May do everything".to_owned(),
+            permissions: [all].into(),
+        };
+        let id = UserId(self.random.uuid(now)?);
+        let user = User {
+            id,
+            realm: Realm::default(),
+            username: username.as_str().to_owned(),
+            display_name: "The first user".to_owned(),
+            state: UserState::Active,
+            generation: Generation(1),
+            roles: [role.id].into(),
+            created_at: now,
+            updated_at: now,
+        };
+        let origin = Origin { address: None, credential: super::calls::Credential::Operator };
+        let password_hash = Some(self.hash_password(&origin, password).await?);
+        let audit = Audit {
+            realm: Some(Realm::default()),
+            target: id.to_string(),
+            ..self.audit("service.bootstrap", Actor::Service, None)
+        };
+        let admin = NewUser { user, username, password_hash };
+        let store = Arc::clone(&self.store);
+        let made = self
+            .knowledge
+            .commit(Wait::Skip, async move { store.bootstrap(&admin, &role, &audit).await })
+            .await?;
+        match made {
+            Bootstrapped::Done => Ok(Some(id)),
+            Bootstrapped::HasUsers => Ok(None),
+        }
+    }
+}
