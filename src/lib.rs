@@ -12,3 +12,4 @@
 pub mod authorization;
 pub mod client;
 pub mod pb;
+pub mod rest;
