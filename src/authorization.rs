@@ -51,33 +51,48 @@ impl Authorization {
     /// # Errors
     /// The [`Fault`] of the value; [`Fault::Absent`] for a scheme that is none of ours.
     pub fn parse(value: &[u8]) -> Result<Self, Fault> {
-        let mut words = value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|w| !w.is_empty());
-        let scheme = words.next().ok_or(Fault::Absent)?;
-        let basic = scheme.eq_ignore_ascii_case(b"basic");
-        if !basic
-            && !scheme.eq_ignore_ascii_case(b"bearer")
-            && !scheme.eq_ignore_ascii_case(b"token")
-        {
-            return Err(Fault::Absent);
+        if is_of(value, b"basic") {
+            let (username, password) = Self::parse_basic(value)?;
+            return Ok(Self::Basic { username, password });
         }
-        let credentials = words.next().ok_or(Fault::Empty)?;
-        if words.next().is_some() {
-            return Err(Fault::Spaces);
+        if is_of(value, b"bearer") || is_of(value, b"token") {
+            return Self::bearer(credentials(value)?);
         }
-        if basic { Self::basic(credentials) } else { Self::bearer(credentials) }
+        Err(Fault::Absent)
     }
 
-    fn basic(credentials: &[u8]) -> Result<Self, Fault> {
-        let pair = BASE64.decode(credentials).map_err(|_| Fault::Encoding)?;
+    /// Reads the value where `Basic` alone counts: the name and the password.
+    ///
+    /// # Errors
+    /// The [`Fault`] of the value; [`Fault::Absent`] for every other scheme, whatever follows it.
+    pub fn parse_basic(value: &[u8]) -> Result<(String, SecretString), Fault> {
+        if !is_of(value, b"basic") {
+            return Err(Fault::Absent);
+        }
+        let pair = BASE64.decode(credentials(value)?).map_err(|_| Fault::Encoding)?;
         let pair = String::from_utf8(pair).map_err(|_| Fault::Encoding)?;
         let (username, password) = pair.split_once(':').ok_or(Fault::Encoding)?;
-        Ok(Self::Basic { username: username.to_owned(), password: password.into() })
+        Ok((username.to_owned(), password.into()))
     }
 
     fn bearer(credentials: &[u8]) -> Result<Self, Fault> {
         let token = std::str::from_utf8(credentials).map_err(|_| Fault::Encoding)?;
         Ok(Self::Bearer(token.into()))
     }
+}
+
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+}
+
+fn is_of(value: &[u8], scheme: &[u8]) -> bool {
+    words(value).next().is_some_and(|word| word.eq_ignore_ascii_case(scheme))
+}
+
+fn credentials(value: &[u8]) -> Result<&[u8], Fault> {
+    let mut words = words(value).skip(1);
+    let credentials = words.next().ok_or(Fault::Empty)?;
+    if words.next().is_some() { Err(Fault::Spaces) } else { Ok(credentials) }
 }
 
 #[cfg(test)]
@@ -133,6 +148,19 @@ mod tests {
         ];
         for (value, fault) in cases {
             assert_eq!(Authorization::parse(value).err(), Some(fault), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn sees_no_credentials_in_another_scheme_where_basic_alone_counts() {
+        let cases: [(&[u8], Fault); 4] = [
+            (b"Token", Fault::Absent),
+            (b"Bearer a b", Fault::Absent),
+            (b"Basic", Fault::Empty),
+            (b"Basic YQ==", Fault::Encoding),
+        ];
+        for (value, fault) in cases {
+            assert_eq!(Authorization::parse_basic(value).err(), Some(fault), "{value:?}");
         }
     }
 }

@@ -1,0 +1,241 @@
+//! A server that answers as it is told, and remembers what it was asked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use http_body_util::BodyExt as _;
+use tonic::metadata::MetadataMap;
+use tonic::service::Routes;
+use tonic::{Code, Request, Status, async_trait};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use tower::ServiceExt as _;
+
+use super::{Settings, router};
+use crate::client::{InProcess, REQUEST_ID, Upstream};
+use crate::pb::key_service_server::{KeyService, KeyServiceServer};
+use crate::pb::token_service_server::{TokenService, TokenServiceServer};
+use crate::pb::{self, ErrorReason};
+
+type Answer<T> = Box<dyn Fn() -> Result<T, Status> + Send + Sync>;
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Asked {
+    Create(pb::CreateTokenRequest),
+    Revoke(pb::RevokeTokenRequest),
+    Keys,
+}
+
+/// What each call is answered.
+pub(super) struct Fake {
+    pub(super) create: Answer<pb::CreateTokenResponse>,
+    pub(super) revoke: Answer<pb::RevokeTokenResponse>,
+    pub(super) keys: Answer<pb::GetPublicKeysResponse>,
+    pub(super) settings: Settings,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        let unwanted = || Status::unimplemented("not told to");
+        Self {
+            create: Box::new(move || Err(unwanted())),
+            revoke: Box::new(move || Err(unwanted())),
+            keys: Box::new(move || Err(unwanted())),
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// A shim before a [`Fake`].
+#[derive(Clone)]
+pub(super) struct World {
+    app: axum::Router,
+    asked: Arc<Mutex<Vec<(MetadataMap, Asked)>>>,
+}
+
+struct Server {
+    fake: Fake,
+    asked: Arc<Mutex<Vec<(MetadataMap, Asked)>>>,
+}
+
+impl Fake {
+    pub(super) fn start(self) -> World {
+        let asked = Arc::default();
+        let settings = self.settings.clone();
+        let server = Arc::new(Server { fake: self, asked: Arc::clone(&asked) });
+        let routes = Routes::new(TokenServiceServer::from_arc(Arc::clone(&server)))
+            .add_service(KeyServiceServer::from_arc(server));
+        let upstream = Upstream::in_process(routes, InProcess::Shim);
+        World { app: router(upstream, settings), asked }
+    }
+}
+
+impl World {
+    pub(super) async fn send<B>(&self, request: http::Request<B>) -> Response<String>
+    where
+        B: http_body::Body<Data = axum::body::Bytes, Error: Into<tonic::codegen::StdError>>
+            + Send
+            + 'static,
+    {
+        let request = request.map(axum::body::Body::new);
+        let (parts, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Response::from_parts(parts, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// The one call that the server got.
+    pub(super) fn asked(&self) -> (MetadataMap, Asked) {
+        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        asked.remove(0)
+    }
+
+    pub(super) fn was_asked_nothing(&self) -> bool {
+        self.asked.lock().unwrap().is_empty()
+    }
+}
+
+impl Server {
+    fn answer<T, Q>(
+        &self,
+        request: Request<Q>,
+        asked: impl FnOnce(Q) -> Asked,
+        answer: &Answer<T>,
+    ) -> Result<tonic::Response<T>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        self.asked.lock().unwrap().push((metadata, asked(message)));
+        let id = "made-by-the-server".parse().unwrap();
+        match answer() {
+            Ok(message) => {
+                let mut response = tonic::Response::new(message);
+                response.metadata_mut().insert(REQUEST_ID, id);
+                Ok(response)
+            }
+            Err(mut status) => {
+                status.metadata_mut().insert(REQUEST_ID, id);
+                Err(status)
+            }
+        }
+    }
+}
+
+/// A failure as the contract sends it.
+pub(super) fn failure(code: Code, reason: ErrorReason) -> Status {
+    failure_with(code, reason, |_| {})
+}
+
+/// A failure that names `fields` as wrong.
+pub(super) fn invalid(fields: &[&str]) -> Status {
+    failure_with(Code::InvalidArgument, ErrorReason::InvalidField, |details| {
+        for field in fields {
+            details.add_bad_request_violation(*field, "is wrong");
+        }
+    })
+}
+
+/// A failure that says when to come back.
+pub(super) fn come_back(code: Code, reason: ErrorReason, delay: Duration) -> Status {
+    failure_with(code, reason, |details| {
+        details.set_retry_info(Some(delay));
+    })
+}
+
+fn failure_with(code: Code, reason: ErrorReason, add: impl FnOnce(&mut ErrorDetails)) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason.as_str_name(), pb::ERROR_DOMAIN, []);
+    add(&mut details);
+    Status::with_error_details(code, "words of the server", details)
+}
+
+/// Status, the headers named, and body, as text to compare.
+pub(super) fn seen(response: &Response<String>, headers: &[&str]) -> (u16, Vec<String>, String) {
+    let text = |name: &&str| {
+        let values = response.headers().get_all(*name).into_iter();
+        values.map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(" + ")
+    };
+    let status: StatusCode = response.status();
+    (status.as_u16(), headers.iter().map(text).collect(), response.body().clone())
+}
+
+#[async_trait]
+impl TokenService for Server {
+    async fn create_token(
+        &self,
+        request: Request<pb::CreateTokenRequest>,
+    ) -> Result<tonic::Response<pb::CreateTokenResponse>, Status> {
+        self.answer(request, Asked::Create, &self.fake.create)
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<pb::RevokeTokenRequest>,
+    ) -> Result<tonic::Response<pb::RevokeTokenResponse>, Status> {
+        self.answer(request, Asked::Revoke, &self.fake.revoke)
+    }
+
+    async fn authorize(
+        &self,
+        _: Request<pb::AuthorizeRequest>,
+    ) -> Result<tonic::Response<pb::AuthorizeResponse>, Status> {
+        Err(Status::unimplemented("authorize"))
+    }
+
+    async fn refresh_operation_token(
+        &self,
+        _: Request<pb::RefreshOperationTokenRequest>,
+    ) -> Result<tonic::Response<pb::RefreshOperationTokenResponse>, Status> {
+        Err(Status::unimplemented("refresh_operation_token"))
+    }
+
+    async fn get_token(
+        &self,
+        _: Request<pb::GetTokenRequest>,
+    ) -> Result<tonic::Response<pb::GetTokenResponse>, Status> {
+        Err(Status::unimplemented("get_token"))
+    }
+
+    async fn list_tokens(
+        &self,
+        _: Request<pb::ListTokensRequest>,
+    ) -> Result<tonic::Response<pb::ListTokensResponse>, Status> {
+        Err(Status::unimplemented("list_tokens"))
+    }
+
+    async fn get_caller(
+        &self,
+        _: Request<pb::GetCallerRequest>,
+    ) -> Result<tonic::Response<pb::GetCallerResponse>, Status> {
+        Err(Status::unimplemented("get_caller"))
+    }
+}
+
+#[async_trait]
+impl KeyService for Server {
+    async fn get_public_keys(
+        &self,
+        request: Request<pb::GetPublicKeysRequest>,
+    ) -> Result<tonic::Response<pb::GetPublicKeysResponse>, Status> {
+        self.answer(request, |_| Asked::Keys, &self.fake.keys)
+    }
+
+    async fn list_signing_keys(
+        &self,
+        _: Request<pb::ListSigningKeysRequest>,
+    ) -> Result<tonic::Response<pb::ListSigningKeysResponse>, Status> {
+        Err(Status::unimplemented("list_signing_keys"))
+    }
+
+    async fn rotate_signing_key(
+        &self,
+        _: Request<pb::RotateSigningKeyRequest>,
+    ) -> Result<tonic::Response<pb::RotateSigningKeyResponse>, Status> {
+        Err(Status::unimplemented("rotate_signing_key"))
+    }
+
+    async fn retire_signing_key(
+        &self,
+        _: Request<pb::RetireSigningKeyRequest>,
+    ) -> Result<tonic::Response<pb::RetireSigningKeyResponse>, Status> {
+        Err(Status::unimplemented("retire_signing_key"))
+    }
+}
