@@ -10,5 +10,6 @@
 //! `rest` and `cli` are clients: they know [`pb`], [`client`] and [`authorization`] only.
 
 pub mod authorization;
+pub mod cli;
 pub mod client;
 pub mod pb;
