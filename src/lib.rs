@@ -10,6 +10,7 @@
 //! `rest` and `cli` are clients: they know [`pb`], [`client`] and [`authorization`] only.
 
 pub mod authorization;
+pub mod cli;
 pub mod client;
 pub mod domain;
 pub mod pb;
