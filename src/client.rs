@@ -24,6 +24,10 @@ pub const CLIENT_ADDRESS: &str = "tokend-client-address";
 /// The metadata that names the realm of a `Basic` caller; absent: `default`.
 pub const REALM: &str = "tokend-realm";
 
+/// The metadata that says, as `1`, that a `Basic` caller's password is tried once more without its
+/// final line end, as `PasswordCredential.accept_final_newline` says it in a request.
+pub const ACCEPT_FINAL_NEWLINE: &str = "tokend-accept-final-newline";
+
 /// The metadata that carries the request's id, both ways.
 pub const REQUEST_ID: &str = "x-request-id";
 

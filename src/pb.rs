@@ -56,6 +56,7 @@ impl fmt::Debug for create_token_request::Credential {
         match self {
             Self::Password(password) => f.debug_tuple("Password").field(password).finish(),
             Self::BearerToken(_) => f.debug_tuple("BearerToken").field(&HIDDEN).finish(),
+            Self::UserId(id) => f.debug_tuple("UserId").field(id).finish(),
         }
     }
 }
