@@ -12,4 +12,5 @@
 pub mod authorization;
 pub mod client;
 pub mod domain;
+pub mod grpc;
 pub mod pb;
