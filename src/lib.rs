@@ -13,5 +13,6 @@ pub mod authorization;
 pub mod cli;
 pub mod client;
 pub mod domain;
+pub mod grpc;
 pub mod pb;
 pub mod rest;

@@ -1,0 +1,91 @@
+//! What stands around every call, from the outside in: the request's id, a span, the metrics, the
+//! deadline, and a net for panics.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::{Bytes, StdError};
+use tonic::service::Routes;
+use tower::Service;
+use tower::layer::layer_fn;
+use tracing::{Instrument as _, info_span};
+
+mod deadline;
+mod outcome;
+mod panic;
+mod request_id;
+mod rpc;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use rpc::Rpcs;
+
+/// What the layers need to know.
+#[derive(Debug)]
+pub(super) struct Layers {
+    /// The methods that there are.
+    pub(super) rpcs: Rpcs,
+    /// How long a call may take, whatever its caller grants it.
+    pub(super) max_deadline: Duration,
+    /// Ends open streams.
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Puts the layers around all routes, an unknown method's answer too.
+pub(super) fn around(routes: Routes, layers: Layers) -> Routes {
+    let layers = Arc::new(layers);
+    let layer = layer_fn(move |inner| Layered { inner, layers: Arc::clone(&layers) });
+    Routes::from(routes.into_axum_router().layer(layer))
+}
+
+/// A service within the layers.
+#[derive(Debug, Clone)]
+struct Layered<S> {
+    inner: S,
+    layers: Arc<Layers>,
+}
+
+impl<S, B, R> Service<Request<B>> for Layered<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
+    S::Future: Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<StdError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let id = request_id::of(request.headers());
+        let rpc = self.layers.rpcs.get(request.uri().path());
+        let span = info_span!(
+            "rpc",
+            rpc.service = &*rpc.service,
+            rpc.method = &*rpc.method,
+            request.id = id.to_str().unwrap_or_default(),
+        );
+        let tally = outcome::Tally::start(rpc, span.clone());
+        let time = deadline::of(request.headers(), self.layers.max_deadline);
+        let shutdown = self.layers.shutdown.clone();
+        let call = self.inner.call(request);
+        let answered = async move {
+            let answer = deadline::within(time, panic::caught(call)).await;
+            let mut answer = outcome::watched(answer, tally, shutdown);
+            request_id::echo(id, &mut answer);
+            Ok(answer)
+        };
+        Box::pin(answered.instrument(span))
+    }
+}

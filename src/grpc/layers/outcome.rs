@@ -1,0 +1,156 @@
+//! How calls end: counted, timed and told to the log, by what the end of each answer says.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::body::Body;
+use tonic::codegen::Bytes;
+use tonic::{Code, Status};
+use tracing::{Span, debug};
+
+use super::rpc::Rpc;
+use crate::grpc::status;
+
+/// A call on its way. Dropped, it is counted with the code that it ended with.
+#[derive(Debug)]
+pub(super) struct Tally {
+    rpc: Arc<Rpc>,
+    span: Span,
+    started: Instant,
+    /// `None` while no end was seen: a call dropped before it was cancelled.
+    code: Option<Code>,
+}
+
+impl Tally {
+    /// Begins.
+    pub(super) fn start(rpc: Arc<Rpc>, span: Span) -> Self {
+        Self { rpc, span, started: Instant::now(), code: None }
+    }
+
+    fn see(&mut self, headers: &HeaderMap) {
+        if let Some(code) = headers.get(Status::GRPC_STATUS) {
+            self.code = Some(Code::from_bytes(code.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let Self { rpc, span, started, code } = self;
+        let code = name(code.unwrap_or(Code::Cancelled));
+        let seconds = started.elapsed().as_secs_f64();
+        let (service, method) = (Arc::clone(&rpc.service), Arc::clone(&rpc.method));
+        metrics::histogram!("tokend_rpc_seconds", "service" => service, "method" => method)
+            .record(seconds);
+        let (service, method) = (Arc::clone(&rpc.service), Arc::clone(&rpc.method));
+        metrics::counter!(
+            "tokend_rpc_total", "service" => service, "method" => method, "code" => code,
+        )
+        .increment(1);
+        span.in_scope(|| debug!(rpc.code = code, rpc.duration_seconds = seconds, "answered"));
+    }
+}
+
+/// The code as the contract writes it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Keeps the tally with the answer until its end, and ends it when the server stops while nothing
+/// of it is ready to be sent: an open stream would keep the server from stopping.
+pub(super) fn watched(
+    answer: Response<Body>,
+    mut tally: Tally,
+    shutdown: CancellationToken,
+) -> Response<Body> {
+    // A failure without a message says its code here, and all others in the trailers.
+    tally.see(answer.headers());
+    answer.map(|inner| Body::new(Watched { inner, tally, stop: Stop::Unasked(shutdown) }))
+}
+
+/// The body of an answer, watched.
+struct Watched {
+    inner: Body,
+    tally: Tally,
+    stop: Stop,
+}
+
+/// Whether the server stops. Most answers end without ever having to ask.
+enum Stop {
+    Unasked(CancellationToken),
+    Awaited(Pin<Box<WaitForCancellationFutureOwned>>),
+}
+
+impl Stop {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Unasked(shutdown) = self {
+            *self = Self::Awaited(Box::pin(shutdown.clone().cancelled_owned()));
+        }
+        match self {
+            Self::Unasked(_) => Poll::Pending,
+            Self::Awaited(stop) => stop.as_mut().poll(cx),
+        }
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.tally.see(trailers);
+                }
+            }
+            Poll::Ready(Some(Err(status))) => self.tally.code = Some(status.code()),
+            Poll::Ready(None) => {
+                self.tally.code.get_or_insert(Code::Unknown);
+            }
+            Poll::Pending if self.stop.poll(cx).is_ready() => {
+                let (head, ()) = status::stopping().into_http().into_parts();
+                self.tally.see(&head.headers);
+                self.inner = Body::empty();
+                return Poll::Ready(Some(Ok(Frame::trailers(head.headers))));
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,30 @@
+//! The id of a request: the caller's own, or one that we draw.
+
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::client;
+use crate::domain::random::{MachineRandom, Random};
+
+/// Answers the caller's id, where it is one that a log can hold; else a fresh one.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(client::REQUEST_ID) {
+        Some(id) if is_sane(id.as_bytes()) => id.clone(),
+        Some(_) | None => fresh(),
+    }
+}
+
+/// Tells the caller.
+pub(super) fn echo<B>(id: HeaderValue, answer: &mut Response<B>) {
+    answer.headers_mut().insert(client::REQUEST_ID, id);
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    (1..=64).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+fn fresh() -> HeaderValue {
+    let random: &dyn Random = &MachineRandom::default();
+    // An id is a help to readers of logs. No call fails for want of one.
+    HeaderValue::from(u64::from_be_bytes(random.bytes().unwrap_or_default()))
+}

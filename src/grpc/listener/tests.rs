@@ -1,0 +1,132 @@
+//! The listener over real sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use reqwest::Client;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_health::server::WatchStream;
+
+use super::*;
+use crate::grpc::Health;
+use crate::grpc::layers::{Layers, Rpcs, around};
+
+type Served = JoinHandle<Result<(), tonic::transport::Error>>;
+
+async fn start(
+    routes: Routes,
+    limits: Limits,
+    shutdown: &CancellationToken,
+) -> (SocketAddr, Served) {
+    let rpcs = Rpcs::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
+    let max_deadline = Duration::from_mins(1);
+    let routes = around(routes, Layers { rpcs, max_deadline, shutdown: shutdown.clone() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, tokio::spawn(serve(listener, routes, limits, shutdown.clone())))
+}
+
+async fn call(address: SocketAddr, method: &str, timeout: &str) -> reqwest::Response {
+    let client = Client::builder().http2_prior_knowledge().build().unwrap();
+    client
+        .post(format!("http://{address}/grpc.health.v1.Health/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .body(vec![0; 5])
+        .send()
+        .await
+        .unwrap()
+}
+
+/// Fails where something takes as if for ever.
+async fn soon<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap()
+}
+
+fn code(headers: &HeaderMap) -> &str {
+    headers["grpc-status"].to_str().unwrap()
+}
+
+/// Says when it is called, and answers nothing, ever.
+struct Stuck(Arc<Notify>);
+
+#[tonic::async_trait]
+impl HealthRpcs for Stuck {
+    type WatchStream = WatchStream;
+
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.notify_one();
+        std::future::pending().await
+    }
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<WatchStream>, Status> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn says_deadline_exceeded_before_the_transport_says_cancelled() {
+    let routes = Routes::new(HealthServer::new(Stuck(Arc::default())));
+    let (address, _) = start(routes, Limits::default(), &CancellationToken::new()).await;
+    assert_eq!(code(call(address, "Check", "40m").await.headers()), "4");
+}
+
+#[tokio::test]
+async fn drops_a_peer_that_never_speaks() {
+    let limits = Limits { greeting: Duration::from_millis(1), ..Limits::default() };
+    let (address, _) = start(Routes::default(), limits, &CancellationToken::new()).await;
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    let mut heard = Vec::new();
+    // To the end, however the connection ends.
+    let _ = soon(peer.read_to_end(&mut heard)).await;
+}
+
+#[tokio::test]
+async fn tells_watchers_that_it_stops_and_does_not_wait_for_them() {
+    let (health, shutdown) = (Health::new().await, CancellationToken::new());
+    health.set_serving().await;
+    let limits = Limits { drain: Duration::from_hours(1), ..Limits::default() };
+    let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
+    let mut watch = call(address, "Watch", "1H").await;
+    let said = |status: u8| vec![0, 0, 0, 0, 2, 8, status];
+    assert_eq!(watch.chunk().await.unwrap().unwrap(), said(1), "SERVING");
+    health.set_not_serving().await;
+    assert_eq!(watch.chunk().await.unwrap().unwrap(), said(2), "NOT_SERVING");
+    shutdown.cancel();
+    assert_eq!(watch.chunk().await.unwrap(), None);
+    soon(served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn waits_no_longer_than_it_may_for_a_call_that_is_stuck() {
+    let shutdown = CancellationToken::new();
+    let limits = Limits { drain: Duration::from_millis(1), ..Limits::default() };
+    let called = Arc::new(Notify::new());
+    let routes = Routes::new(HealthServer::new(Stuck(Arc::clone(&called))));
+    let (address, served) = start(routes, limits, &shutdown).await;
+    let stuck = tokio::spawn(async move { call(address, "Check", "1M").await });
+    called.notified().await;
+    shutdown.cancel();
+    soon(served).await.unwrap().unwrap();
+    stuck.abort();
+}
+
+#[tokio::test]
+async fn begins_as_not_serving() {
+    let health = Health::new().await;
+    let (address, _) =
+        start(Routes::new(health.server()), Limits::default(), &CancellationToken::new()).await;
+    let mut answer = call(address, "Check", "10S").await;
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), vec![0, 0, 0, 0, 2, 8, 2], "NOT_SERVING");
+}

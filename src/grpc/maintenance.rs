@@ -1,0 +1,17 @@
+//! `MaintenanceService`.
+
+use tonic::{Request, Response};
+
+use super::caller::Proof;
+use super::{Answer, Services};
+use crate::pb;
+use crate::pb::maintenance_service_server::MaintenanceService;
+
+#[tonic::async_trait]
+impl MaintenanceService for Services {
+    async fn purge(&self, request: Request<pb::PurgeRequest>) -> Answer<pb::PurgeResponse> {
+        let origin = self.callers.origin(&request, Proof::Any)?;
+        let pb::PurgeRequest {} = request.into_inner();
+        Ok(Response::new(self.core.purge(&origin).await?.into()))
+    }
+}
