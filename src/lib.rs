@@ -11,5 +11,8 @@
 
 pub mod authorization;
 pub mod client;
+pub mod config;
 pub mod domain;
 pub mod pb;
+pub mod server;
+pub mod telemetry;
