@@ -12,7 +12,10 @@
 pub mod authorization;
 pub mod cli;
 pub mod client;
+pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod pb;
 pub mod rest;
+pub mod server;
+pub mod telemetry;

@@ -129,6 +129,9 @@ fn of_reason(reason: pb::ErrorReason, status: &Status, details: &ErrorDetails) -
             "the profile is for users that have a role, and this one has none"
         }
         Reason::RateLimited => "there were too many attempts",
+        Reason::TooManyRevoked => {
+            "too many tokens of that grant were revoked one by one: revoke the grant"
+        }
         Reason::Busy => "the server is busy with other sign-ins",
         Reason::StoreUnavailable => "the server can't reach its database, so nothing was decided",
         Reason::Internal => return of_fault(status),

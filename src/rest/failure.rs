@@ -82,7 +82,9 @@ impl Failure {
             ErrorReason::PermissionMissing => Self::PermissionMissing,
             ErrorReason::RoleNotHeld | ErrorReason::RoleNotFound => Self::RoleNotHeld,
             ErrorReason::UserWithoutRole => Self::UserWithoutRole,
-            ErrorReason::RateLimited | ErrorReason::Busy => Self::Throttled(retry_after(details)),
+            ErrorReason::RateLimited | ErrorReason::Busy | ErrorReason::TooManyRevoked => {
+                Self::Throttled(retry_after(details))
+            }
             ErrorReason::StoreUnavailable | ErrorReason::DeadlineExceeded => {
                 Self::Unavailable(retry_after(details))
             }

@@ -1,0 +1,191 @@
+//! Whether the settings make sense.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use secrecy::{ExposeSecret as _, SecretString};
+use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
+
+use super::load::Faults;
+use super::{
+    Azion, Bootstrap, Database, Grpc, Keys, Log, Passwords, Rest, Settings, SignIn, Tokens,
+};
+use crate::domain::identity::Username;
+
+/// Of 32 random bytes fewer differ once in 10^14 draws.
+const LEAST_DISTINCT_BYTES: usize = 16;
+
+impl Settings {
+    /// Lists what makes no sense, all of it.
+    pub(super) fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
+        self.grpc.check(&mut faults);
+        self.rest.check(&mut faults);
+        self.database.check(&mut faults);
+        faults.take("keys.master_key", self.keys.decode());
+        self.bootstrap.check(&mut faults);
+        self.tokens.check(&mut faults);
+        self.passwords.check(&mut faults);
+        self.sign_in.check(&mut faults);
+        self.log.check(&mut faults);
+        match self.profiles() {
+            Ok(profiles) => {
+                let Azion { enabled, realm, profile, base_path: _ } = &self.rest.azion;
+                if *enabled && profiles.find(profile).is_none() {
+                    faults.add("rest.azion.profile", "is not the name of a profile");
+                }
+                if *enabled && profiles.realm(realm).is_err() {
+                    faults.add("rest.azion.realm", "is not the name of a realm");
+                }
+                if profiles.find("operation").is_none() {
+                    faults.add("profiles.operation", "must be there");
+                }
+            }
+            Err(others) => faults.append(others),
+        }
+        faults
+    }
+}
+
+impl Keys {
+    /// Decodes the master key; `None` where none is set.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow its name: it is not base64 of 32 bytes, or nobody drew
+    /// these bytes at random.
+    pub fn decode(&self) -> Result<Option<Zeroizing<[u8; 32]>>, &'static str> {
+        self.master_key.as_ref().map(decode).transpose()
+    }
+}
+
+fn decode(text: &SecretString) -> Result<Zeroizing<[u8; 32]>, &'static str> {
+    const FORM: &str = "must be 32 random bytes in base64: `openssl rand -base64 32`";
+    let bytes = Zeroizing::new(BASE64.decode(text.expose_secret()).map_err(|_| FORM)?);
+    let mut key = Zeroizing::new([0; 32]);
+    if bytes.len() != key.len() {
+        return Err(FORM);
+    }
+    key.copy_from_slice(&bytes);
+    let steps = || key.iter().zip(key.iter().skip(1)).map(|(a, b)| b.wrapping_sub(*a));
+    let is_a_run = steps().all(|step| Some(step) == steps().next());
+    let distinct = key.iter().collect::<BTreeSet<_>>().len();
+    if is_a_run || distinct < LEAST_DISTINCT_BYTES {
+        return Err("is not random: draw one by `openssl rand -base64 32`");
+    }
+    Ok(key)
+}
+
+impl Grpc {
+    fn check(&self, faults: &mut Faults) {
+        if self.max_deadline.is_zero() {
+            faults.add("grpc.max_deadline", "must be longer than nothing");
+        }
+        within(faults, "grpc.max_request_bytes", self.max_request_bytes, 4096..=64 * 1024 * 1024);
+        within(faults, "grpc.max_concurrent_streams", self.max_concurrent_streams, 1..=100_000);
+    }
+}
+
+impl Rest {
+    fn check(&self, faults: &mut Faults) {
+        within(faults, "rest.max_connections", self.max_connections, 1..=1_000_000);
+        let is_url = |url: &String| {
+            url.parse::<http::Uri>().is_ok_and(|uri| {
+                uri.host().is_some()
+                    && uri.query().is_none()
+                    && matches!(uri.scheme_str(), Some("http" | "https"))
+            })
+        };
+        if self.public_url.as_ref().is_some_and(|url| !is_url(url)) {
+            faults.add("rest.public_url", "must be a URL such as `https://id.example.com`");
+        }
+        if !is_base_path(&self.azion.base_path) {
+            faults.add("rest.azion.base_path", "must be empty or a path such as `/azion`");
+        }
+    }
+}
+
+/// Whether it can stand before the paths of a dialect.
+fn is_base_path(path: &str) -> bool {
+    let is_word = |word: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+        !word.is_empty() && word != "." && word != ".." && word.bytes().all(fits)
+    };
+    path.is_empty() || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_word))
+}
+
+impl Database {
+    fn check(&self, faults: &mut Faults) {
+        within(faults, "database.readers", self.readers, 1..=64);
+        if !self.url.expose_secret().starts_with("sqlite:") {
+            faults.add("database.url", "must be the URL of a SQLite file: `sqlite://tokend.db`");
+        }
+    }
+}
+
+impl Bootstrap {
+    fn check(&self, faults: &mut Faults) {
+        faults.take("bootstrap.username", Username::parse(&self.username));
+        if let Some(password) = self.password.as_ref().map(SecretString::expose_secret)
+            && (!(1..=1024).contains(&password.len()) || password.contains('\0'))
+        {
+            faults.add("bootstrap.password", "must be 1 to 1024 bytes without NUL");
+        }
+    }
+}
+
+impl Tokens {
+    fn check(&self, faults: &mut Faults) {
+        let Self { issuer, audience } = self;
+        for (name, value) in [("tokens.issuer", issuer), ("tokens.audience", audience)] {
+            if value.is_empty() {
+                faults.add(name, "must not be empty");
+            }
+        }
+    }
+}
+
+impl Passwords {
+    fn check(&self, faults: &mut Faults) {
+        within(faults, "passwords.iterations", self.iterations, 1..=1000);
+        within(faults, "passwords.parallelism", self.parallelism, 1..=64);
+        // Argon2 asks for 8 KiB a lane.
+        let least = self.parallelism.saturating_mul(8);
+        within(faults, "passwords.memory_kib", self.memory_kib, least..=4 * 1024 * 1024);
+        within(faults, "passwords.threads", self.threads, 0..=1024);
+        within(faults, "passwords.queue", self.queue, 1..=1_000_000);
+    }
+}
+
+impl SignIn {
+    fn check(&self, faults: &mut Faults) {
+        within(faults, "sign_in.rate_per_minute", self.rate_per_minute, 1..=u32::MAX);
+        within(faults, "sign_in.burst", self.burst, 1..=u32::MAX);
+        within(faults, "sign_in.lockout.failures", self.lockout.failures, 1..=u32::MAX);
+        if self.lockout.first_lock > self.lockout.longest_lock {
+            faults.add("sign_in.lockout.first_lock", "must not be longer than longest_lock");
+        }
+    }
+}
+
+impl Log {
+    fn check(&self, faults: &mut Faults) {
+        if EnvFilter::builder().parse(&self.level).is_err() {
+            faults.add("log.level", "must be a level, or directives such as `info,tokend=debug`");
+        }
+    }
+}
+
+fn within<T: PartialOrd + Display + Copy>(
+    faults: &mut Faults,
+    name: &str,
+    value: T,
+    bounds: RangeInclusive<T>,
+) {
+    if !bounds.contains(&value) {
+        faults.add(name, format!("must be from {} to {}", bounds.start(), bounds.end()));
+    }
+}

@@ -1,0 +1,328 @@
+//! The settings: what each is for, its default, and how all of them are read.
+//!
+//! A setting is a field here. `tokend.example.toml` shows each with its default.
+
+mod check;
+mod load;
+mod profiles;
+mod recipe;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+pub use load::{Fault, Faults, Sources};
+pub use profiles::{
+    AlgorithmWord, ClaimsWord, FormatWord, IdWord, KindWord, ProfileSettings, RefreshWord,
+};
+pub use sign_in::{Lockout, Passwords, SignIn};
+pub use text::Lifetime;
+
+use text::words;
+
+/// All settings of a process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Settings {
+    /// Realms beside `default` and those that profiles name.
+    #[serde(deserialize_with = "text::list")]
+    pub realms: Vec<String>,
+    /// The gRPC listener.
+    pub grpc: Grpc,
+    /// The HTTP listener, which speaks the dialects.
+    pub rest: Rest,
+    /// The listener for probes and metrics.
+    pub management: Management,
+    /// The database.
+    pub database: Database,
+    /// The key that seals the others.
+    pub keys: Keys,
+    /// The first user.
+    pub bootstrap: Bootstrap,
+    /// What all tokens say.
+    pub tokens: Tokens,
+    /// Who may ask for a decision.
+    pub authorize: Authorize,
+    /// How passwords are hashed.
+    pub passwords: Passwords,
+    /// How sign-ins are held back.
+    pub sign_in: SignIn,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// The profiles: those at the start, each with what was set of it, and those added.
+    pub profiles: BTreeMap<String, ProfileSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            realms: Vec::new(),
+            grpc: Grpc::default(),
+            rest: Rest::default(),
+            management: Management::default(),
+            database: Database::default(),
+            keys: Keys::default(),
+            bootstrap: Bootstrap::default(),
+            tokens: Tokens::default(),
+            authorize: Authorize::default(),
+            passwords: Passwords::default(),
+            sign_in: SignIn::default(),
+            log: Log::default(),
+            shutdown: Shutdown::default(),
+            profiles: profiles::built_in(),
+        }
+    }
+}
+
+impl Settings {
+    /// Writes the settings as TOML, with `[hidden]` for each secret.
+    #[must_use]
+    pub fn show(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|fault| format!("# not shown: {fault}\n"))
+    }
+}
+
+/// The gRPC listener.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Grpc {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Networks whose callers are believed when they name their client's address.
+    #[serde(deserialize_with = "text::list")]
+    pub trusted_peers: Vec<IpNet>,
+    /// Whether callers may ask for the contract.
+    pub reflection: bool,
+    /// The longest that a call may take; a caller's own deadline may be shorter.
+    #[serde(with = "text::duration")]
+    pub max_deadline: Duration,
+    /// The largest request message, in bytes.
+    pub max_request_bytes: usize,
+    /// How many calls one connection may have open.
+    pub max_concurrent_streams: u32,
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            trusted_peers: Vec::new(),
+            reflection: true,
+            max_deadline: Duration::from_secs(30),
+            max_request_bytes: 1024 * 1024,
+            max_concurrent_streams: 200,
+        }
+    }
+}
+
+/// The HTTP listener, which speaks the dialects.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Rest {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Networks whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "text::list")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How clients reach it, where that is not `listen`: `https://id.example.com`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// How many connections may be open; more of them wait.
+    pub max_connections: usize,
+    /// The dialect of Azion.
+    pub azion: Azion,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            trusted_proxies: Vec::new(),
+            public_url: None,
+            max_connections: 1024,
+            azion: Azion::default(),
+        }
+    }
+}
+
+/// The dialect of Azion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Azion {
+    /// Whether it is spoken.
+    pub enabled: bool,
+    /// The realm of those who sign in.
+    pub realm: String,
+    /// The profile of its tokens.
+    pub profile: String,
+    /// What its paths begin with: empty, or `/azion`.
+    pub base_path: String,
+}
+
+impl Default for Azion {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            realm: "default".to_owned(),
+            profile: "azion".to_owned(),
+            base_path: String::new(),
+        }
+    }
+}
+
+/// The listener for probes and metrics.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Management {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+    }
+}
+
+/// The database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Database {
+    /// Where it is. `url_file` names a file that holds it.
+    #[serde(with = "text::database_url")]
+    pub url: SecretString,
+    /// How many connections read at once.
+    pub readers: u32,
+    /// How long a start waits for the process that holds the database.
+    #[serde(with = "text::duration")]
+    pub lock_wait: Duration,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "sqlite://tokend.db".into(), readers: 4, lock_wait: Duration::from_secs(5) }
+    }
+}
+
+/// The key that seals the others.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Keys {
+    /// 32 random bytes in base64; unset on SQLite: the file `<database>.key`, made at the first
+    /// start. `master_key_file` names a file that holds it.
+    #[serde(with = "text::secret", skip_serializing_if = "Option::is_none")]
+    pub master_key: Option<SecretString>,
+}
+
+/// The first user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Bootstrap {
+    /// Its name.
+    pub username: String,
+    /// Its password; unset: a random one, printed once. `password_file` names a file that holds it.
+    #[serde(with = "text::secret", skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretString>,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { username: "admin".to_owned(), password: None }
+    }
+}
+
+/// What all tokens say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Tokens {
+    /// The `iss` of JWTs.
+    pub issuer: String,
+    /// The `aud` of JWTs.
+    pub audience: String,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { issuer: "tokend".to_owned(), audience: "tokend".to_owned() }
+    }
+}
+
+words! {
+    /// Who may ask for a decision.
+    Callers {
+        /// Everybody who reaches the listener.
+        Open = "open",
+        /// Whoever has a token.
+        Authenticated = "authenticated",
+    }
+}
+
+/// Who may ask for a decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Authorize {
+    /// `open`, or `authenticated`: a bearer token is asked for.
+    pub callers: Callers,
+}
+
+impl Default for Authorize {
+    fn default() -> Self {
+        Self { callers: Callers::Open }
+    }
+}
+
+words! {
+    /// How log lines are written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// A level, or directives such as `info,tokend::store=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Shutdown {
+    /// How long calls that are under way may go on.
+    #[serde(with = "text::duration")]
+    pub grace: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(30) }
+    }
+}

@@ -1,0 +1,85 @@
+//! The settings of sign-ins: how passwords are hashed, and how attempts are held back.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+
+/// How passwords are hashed (Argon2id).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Passwords {
+    /// Memory of one hash, in KiB.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub iterations: u32,
+    /// Lanes of one hash.
+    pub parallelism: u32,
+    /// Threads that hash; 0: one for each core.
+    pub threads: usize,
+    /// How many sign-ins may wait for a thread; more are turned away at once.
+    pub queue: usize,
+    /// Failed sign-ins are answered at multiples of this, so that their time tells nothing.
+    #[serde(with = "text::duration")]
+    pub failure_grid: Duration,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+            threads: 0,
+            queue: 1024,
+            failure_grid: Duration::from_millis(250),
+        }
+    }
+}
+
+/// How sign-ins are held back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct SignIn {
+    /// Attempts in a minute from one address.
+    pub rate_per_minute: u32,
+    /// How many of them may come at once.
+    pub burst: u32,
+    /// What failures do to a name.
+    pub lockout: Lockout,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self { rate_per_minute: 60, burst: 30, lockout: Lockout::default() }
+    }
+}
+
+/// What failed sign-ins do to a name. It stops proof by password only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Lockout {
+    /// Failures before the first lock.
+    pub failures: u32,
+    /// How long the first lock holds; each failure after it doubles the time.
+    #[serde(with = "text::duration")]
+    pub first_lock: Duration,
+    /// The longest that a lock holds.
+    #[serde(with = "text::duration")]
+    pub longest_lock: Duration,
+    /// When failures are forgotten, counted from the last one.
+    #[serde(with = "text::duration")]
+    pub forget_after: Duration,
+}
+
+impl Default for Lockout {
+    fn default() -> Self {
+        Self {
+            failures: 10,
+            first_lock: Duration::from_secs(1),
+            longest_lock: Duration::from_mins(15),
+            forget_after: Duration::from_hours(24),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The accept loop of the HTTP listeners: HTTP/1.1 and cleartext HTTP/2, everything bounded.
+
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+use tracing::{debug, warn};
+
+/// How long the loop rests where the machine has no socket to give.
+const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
+
+/// What a listener grants its clients.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections that are open at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Bytes of a request's head.
+    pub head_bytes: u32,
+    /// How long a head may take to arrive, and a closing connection to close.
+    pub head_time: Duration,
+    /// How long a connection may be open without a request under way.
+    pub idle_time: Duration,
+    /// How long a request may take, its body included, until the answer begins.
+    pub request_time: Duration,
+    /// Requests that are under way at once on one HTTP/2 connection.
+    pub concurrent_streams: u32,
+    /// How long requests may go on after the shutdown began.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            head_bytes: 16 * 1024,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_mins(1),
+            request_time: Duration::from_mins(1),
+            concurrent_streams: 100,
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Serves the router until the shutdown is asked for; then lets requests that are under way end,
+/// at most for [`Limits::grace`]. No connection is left when it returns.
+///
+/// Each request carries `ConnectInfo<SocketAddr>`, the address of its peer.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let connections = TaskTracker::new();
+    // Ends what outlives the grace, and everything where this future itself is dropped.
+    let end = CancellationToken::new();
+    let _end_on_drop = end.clone().drop_guard();
+    let server = Server { router, limits, shutdown: shutdown.clone(), end: end.clone() };
+    while let Some((place, socket, peer)) = accept(&listener, &places, &shutdown).await {
+        connections.spawn(server.clone().drive(place, socket, peer));
+    }
+    drop(listener);
+    connections.close();
+    if timeout(limits.grace, connections.wait()).await.is_err() {
+        warn!(connections = connections.len(), "the grace is over; connections are cut");
+        end.cancel();
+        connections.wait().await;
+    }
+}
+
+/// Waits for a place and a client to take it; `None` once the shutdown began.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let next = async {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => return Some((place, socket, peer)),
+                Err(error) if is_of_the_client(error.kind()) => {}
+                Err(error) => {
+                    warn!(%error, "no connection could be accepted");
+                    sleep(OUT_OF_SOCKETS).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        accepted = next => accepted,
+    }
+}
+
+fn is_of_the_client(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+    )
+}
+
+/// What every connection shares.
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+    end: CancellationToken,
+}
+
+impl Server {
+    /// Serves one connection to its end.
+    async fn drive(self, place: OwnedSemaphorePermit, socket: TcpStream, peer: SocketAddr) {
+        if let Err(error) = socket.set_nodelay(true) {
+            debug!(%error, "TCP_NODELAY was refused");
+        }
+        let end = self.end.clone();
+        tokio::select! {
+            biased;
+            () = end.cancelled() => {}
+            () = self.converse(socket, peer) => {}
+        }
+        drop(place);
+    }
+
+    async fn converse(self, socket: TcpStream, peer: SocketAddr) {
+        let Self { router, limits, shutdown, end: _ } = self;
+        let under_way = UnderWay::new();
+        let counted = under_way.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, counted) = (router.clone(), counted.enter());
+            async move {
+                let response = answer(router, request, peer, limits.request_time).await;
+                drop(counted);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let builder = builder(&limits);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+        let bound = tokio::select! {
+            _ = connection.as_mut() => return,
+            () = shutdown.cancelled() => limits.grace,
+            () = under_way.idle(limits.idle_time) => limits.head_time,
+        };
+        connection.as_mut().graceful_shutdown();
+        // A client that never reads would hold it open for ever.
+        if timeout(bound, connection).await.is_err() {
+            debug!(client.address = %peer, "a connection did not close; it is cut");
+        }
+    }
+}
+
+async fn answer(
+    mut router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    bound: Duration,
+) -> Response<Body> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    match timeout(bound, router.call(request)).await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            let mut response = Response::new(Body::from(r#"{"error":"request timeout"}"#));
+            *response.status_mut() = http::StatusCode::REQUEST_TIMEOUT;
+            let json = http::HeaderValue::from_static("application/json");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+            response
+        }
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX).max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(limits.head_bytes)
+        .keep_alive_interval(limits.idle_time / 2)
+        .keep_alive_timeout(limits.head_time)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(256 * 1024)
+        .max_send_buf_size(64 * 1024);
+    builder
+}
+
+/// Counts the requests of one connection.
+#[derive(Clone)]
+struct UnderWay(Arc<watch::Sender<usize>>);
+
+impl UnderWay {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+
+    fn enter(&self) -> Counted {
+        self.0.send_modify(|count| *count = count.saturating_add(1));
+        Counted(self.clone())
+    }
+
+    /// Waits until nothing was under way for this long: a client that says nothing, or never ends
+    /// what it says, is one of those.
+    async fn idle(&self, time: Duration) {
+        let mut count = self.0.subscribe();
+        loop {
+            let is_busy = *count.borrow_and_update() > 0;
+            let change = count.changed();
+            if is_busy {
+                // The sender is ours, so it is there.
+                let _ = change.await;
+            } else if timeout(time, change).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A request that is under way.
+struct Counted(UnderWay);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! The listeners.
+
+pub mod http;
+pub mod management;
