@@ -13,3 +13,4 @@ pub mod authorization;
 pub mod client;
 pub mod domain;
 pub mod pb;
+pub mod store;
