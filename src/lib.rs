@@ -18,4 +18,5 @@ pub mod grpc;
 pub mod pb;
 pub mod rest;
 pub mod server;
+pub mod store;
 pub mod telemetry;

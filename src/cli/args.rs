@@ -273,7 +273,7 @@ mod tests {
         Settings:
               --config <FILE>     The settings file [default: tokend.toml, where there is one] [env:
                                   TOKEND_CONFIG]
-              --set <NAME=VALUE>  Sets any setting: --set replica.lease=300ms. May be repeated
+              --set <NAME=VALUE>  Sets any setting: --set grpc.reflection=false. May be repeated
 
         Examples:
           tokend                                       run the server, on SQLite in this folder

@@ -72,7 +72,7 @@ impl Set {
             .value_name("NAME=VALUE")
             .value_parser(setting)
             .action(ArgAction::Append)
-            .help("Sets any setting: --set replica.lease=300ms. May be repeated")
+            .help("Sets any setting: --set grpc.reflection=false. May be repeated")
             .help_heading("Settings")
     }
 }

@@ -1,0 +1,141 @@
+//! The list of changes: appended in the order of commits, read from a number on.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use super::SeaStore;
+use super::convert::broken;
+use super::entity::{change, change_head};
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::{Realm, RoleId, UserId};
+use crate::domain::store::{Answer, Change, GrantChange, Mark, More, Seq, Tail};
+use crate::domain::token::{GrantId, TokenDigest, TokenId};
+
+/// How many changes a page holds.
+const PAGE: usize = 512;
+
+/// The word for a revoked `jti`, in `changes` and `revocations` alike.
+pub(super) const JTI: &str = "jti";
+
+/// The word for a revoked grant, in `changes` and `revocations` alike.
+pub(super) const GRANT: &str = "grant";
+
+const RESTAMPED: &str = "restamp";
+
+/// Answers the newest change.
+pub(super) async fn head(store: &SeaStore) -> Answer<Mark> {
+    let newest = change::Entity::find()
+        .order_by_desc(change::Column::Seq)
+        .limit(1)
+        .one(&store.readers)
+        .await?;
+    newest.map(|row| mark(&row)).ok_or_else(|| broken("changes"))
+}
+
+/// Reads a page of changes.
+pub(super) async fn changes_from(store: &SeaStore, seq: Seq) -> Answer<Tail> {
+    let rows = change::Entity::find()
+        .filter(change::Column::Seq.gte(seq.0))
+        .order_by_asc(change::Column::Seq)
+        .limit(u64::try_from(PAGE).ok())
+        .all(&store.readers)
+        .await?;
+    let more = if rows.len() < PAGE { More::No } else { More::Perhaps };
+    let changes = rows.iter().map(|row| (mark(row), read_change(row))).collect();
+    Ok(Tail { changes, more })
+}
+
+/// Appends changes, numbered under the lock of the head, each with eight bytes of the nonces.
+/// Answers the last; `None`: there were none.
+pub(super) async fn append(
+    connection: &impl ConnectionTrait,
+    changes: &[Change],
+    nonces: &[u8],
+    at: Timestamp,
+) -> Answer<Option<Mark>> {
+    let Ok(count @ 1..) = i64::try_from(changes.len()) else { return Ok(None) };
+    change_head::Entity::update_many()
+        .col_expr(change_head::Column::Seq, Expr::col(change_head::Column::Seq).add(count))
+        .exec(connection)
+        .await?;
+    let head = change_head::Entity::find_by_id(1).one(connection).await?;
+    let last = head.ok_or_else(|| broken("change_head"))?.seq;
+    let nonces = nonces.chunks_exact(8).filter_map(|nonce| nonce.try_into().ok());
+    let rows: Vec<_> = changes
+        .iter()
+        .zip(nonces.map(i64::from_ne_bytes))
+        .zip(last - count + 1..)
+        .map(|((change, nonce), seq)| write_change(change, Mark { seq: Seq(seq), nonce }, at))
+        .collect();
+    for page in rows.chunks(PAGE) {
+        let page = page.iter().cloned().map(change::Model::into_active_model);
+        change::Entity::insert_many(page).exec_without_returning(connection).await?;
+    }
+    Ok(rows.last().map(mark))
+}
+
+fn mark(row: &change::Model) -> Mark {
+    Mark { seq: Seq(row.seq), nonce: row.nonce }
+}
+
+fn write_change(change: &Change, mark: Mark, at: Timestamp) -> change::Model {
+    let (kind, key, until) = match change {
+        Change::User(id) => ("user", id.to_string(), None),
+        Change::Role(id) => ("role", id.0.to_string(), None),
+        Change::Anonymous(realm) => ("anonymous", realm.to_string(), None),
+        Change::Token(digest) => ("token", hex(digest.as_bytes()), None),
+        Change::Grant { id, until, revoked: GrantChange::Revoked } => {
+            (GRANT, id.to_string(), *until)
+        }
+        Change::Grant { id, until, revoked: GrantChange::Restamped } => {
+            (RESTAMPED, id.to_string(), *until)
+        }
+        Change::Jti { id, until } => (JTI, id.to_string(), *until),
+        Change::Keys => ("keys", String::new(), None),
+        Change::Unknown => ("unknown", String::new(), None),
+    };
+    change::Model {
+        seq: mark.seq.0,
+        nonce: mark.nonce,
+        kind: kind.to_owned(),
+        key,
+        until: until.map(Timestamp::micros),
+        committed_at: at.micros(),
+    }
+}
+
+/// Reads a change. What this version can't read is [`Change::Unknown`], which is always safe.
+fn read_change(row: &change::Model) -> Change {
+    let key = row.key.as_str();
+    let until = row.until.map(Timestamp::from_micros);
+    let grant = |revoked| GrantId::parse(key).ok().map(|id| Change::Grant { id, until, revoked });
+    let change = match row.kind.as_str() {
+        "user" => UserId::parse(key).ok().map(Change::User),
+        "role" => uuid::Uuid::try_parse(key).ok().map(|id| Change::Role(RoleId(id))),
+        "anonymous" => Realm::parse(key).ok().map(Change::Anonymous),
+        "token" => unhex(key).map(|bytes| Change::Token(TokenDigest::from_bytes(bytes))),
+        GRANT => grant(GrantChange::Revoked),
+        RESTAMPED => grant(GrantChange::Restamped),
+        JTI => TokenId::parse(key).ok().map(|id| Change::Jti { id, until }),
+        "keys" => Some(Change::Keys),
+        _ => None,
+    };
+    change.unwrap_or(Change::Unknown)
+}
+
+/// Writes bytes as lowercase hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes().chunks_exact(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    digits.collect::<Option<Vec<_>>>()?.try_into().ok()
+}

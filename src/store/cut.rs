@@ -1,0 +1,121 @@
+//! The cut: a user's generation rises, and with it ends every grant of an older one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+
+use super::convert::{read, token_kind_word};
+use super::entity::{grant, token, user};
+use super::write::Write;
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::UserId;
+use crate::domain::store::{Answer, Change, GrantChange, PersonalTokens};
+use crate::domain::token::{GrantId, TokenKind};
+
+/// Fits grants that are good, as far as they go.
+pub(super) fn live_grant(now: Timestamp) -> Condition {
+    Condition::all().add(grant::Column::RevokedAt.is_null()).add(
+        Condition::any()
+            .add(grant::Column::ExpiresAt.is_null())
+            .add(grant::Column::ExpiresAt.gt(now.micros())),
+    )
+}
+
+/// Fits tokens that are good, as far as they go: one that was swapped has ended.
+pub(super) fn live_token(now: Timestamp) -> Condition {
+    Condition::all()
+        .add(token::Column::RevokedAt.is_null())
+        .add(token::Column::SwappedAt.is_null())
+        .add(
+            Condition::any()
+                .add(token::Column::ExpiresAt.is_null())
+                .add(token::Column::ExpiresAt.gt(now.micros())),
+        )
+}
+
+/// Raises a user's generation and ends their grants. Those that are kept are stamped with the new
+/// generation. Answers how many ended.
+pub(super) async fn cut(
+    write: &mut Write<'_>,
+    user: &user::Model,
+    personal: PersonalTokens,
+) -> Answer<u64> {
+    let at = write.at();
+    let generation = user.generation + 1;
+    user::Entity::update_many()
+        .col_expr(user::Column::Generation, Expr::value(generation))
+        .col_expr(user::Column::UpdatedAt, Expr::value(at.micros()))
+        .filter(user::Column::Id.eq(user.id.as_str()))
+        .exec(write.on())
+        .await?;
+    let kept = match personal {
+        PersonalTokens::Keep => personal_grants(write, user).await?,
+        PersonalTokens::Revoke => BTreeSet::new(),
+    };
+    for id in kept {
+        grant::Entity::update_many()
+            .col_expr(grant::Column::Generation, Expr::value(generation))
+            .filter(grant::Column::Id.eq(id.to_string()))
+            .exec(write.on())
+            .await?;
+        write.change(Change::Grant { id, until: None, revoked: GrantChange::Restamped });
+    }
+    let ended = grant::Entity::update_many()
+        .col_expr(grant::Column::RevokedAt, Expr::value(at.micros()))
+        .filter(grant::Column::UserId.eq(user.id.as_str()))
+        .filter(grant::Column::Generation.lt(generation))
+        .filter(live_grant(at))
+        .exec(write.on())
+        .await?;
+    write.change(Change::User(read("users.id", UserId::parse(&user.id))?));
+    Ok(ended.rows_affected)
+}
+
+/// Finds the live grants of which all live tokens are personal. One of an older generation is
+/// dead already and must not come back.
+async fn personal_grants(write: &Write<'_>, user: &user::Model) -> Answer<BTreeSet<GrantId>> {
+    let at = write.at();
+    let kinds: Vec<(String, String)> = token::Entity::find()
+        .select_only()
+        .column(token::Column::GrantId)
+        .column(token::Column::Kind)
+        .distinct()
+        .filter(token::Column::UserId.eq(user.id.as_str()))
+        .filter(live_token(at))
+        .filter(
+            token::Column::GrantId.in_subquery(
+                Query::select()
+                    .column(grant::Column::Id)
+                    .from(grant::Entity)
+                    .and_where(grant::Column::UserId.eq(user.id.as_str()))
+                    .and_where(grant::Column::Generation.eq(user.generation))
+                    .cond_where(live_grant(at))
+                    .take(),
+            ),
+        )
+        .into_tuple()
+        .all(write.on())
+        .await?;
+    let mut all_personal = BTreeMap::new();
+    for (grant, kind) in kinds {
+        let personal = kind == token_kind_word(TokenKind::Personal);
+        *all_personal.entry(grant).or_insert(true) &= personal;
+    }
+    let kept = all_personal.iter().filter(|(_, personal)| **personal);
+    kept.map(|(id, _)| read("tokens.grant_id", GrantId::parse(id))).collect()
+}
+
+/// Counts the live tokens with a row that fit, of live grants.
+pub(super) async fn count_live_tokens(write: &Write<'_>, fits: Condition) -> Answer<u32> {
+    use sea_orm::PaginatorTrait as _;
+    let at = write.at();
+    let count = token::Entity::find()
+        .inner_join(grant::Entity)
+        .filter(fits)
+        .filter(live_token(at))
+        .filter(live_grant(at))
+        .count(write.on())
+        .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}

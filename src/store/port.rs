@@ -1,0 +1,241 @@
+//! The port, method by method: each is one function of the module of its subject.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::{
+    SeaStore, attempts, audit, changes, directory, facts, keys, purge, refresh, revoke, roles,
+    tokens,
+};
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::{Realm, Role, RoleId, RoleName, User, UserId, Username};
+use crate::domain::store::{
+    Answer, Attempt, AttemptStart, Audit, AuditEvent, AuditQuery, Bootstrapped, Committed,
+    Inserted, JtiRevocation, KeyChange, KeyRow, KeyState, Mark, NamePage, NewTokens, NewUser,
+    Order, PasswordHash, PasswordUpdate, Purged, RefreshRow, Revocation, Revoked, Seq, Store, Swap,
+    Swapped, Tail, TokenQuery, UserUpdate,
+};
+use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenDigest, TokenId};
+
+#[async_trait]
+impl Store for SeaStore {
+    async fn head(&self) -> Answer<Mark> {
+        changes::head(self).await
+    }
+
+    async fn changes_from(&self, seq: Seq) -> Answer<Tail> {
+        changes::changes_from(self, seq).await
+    }
+
+    async fn find_user(&self, id: UserId) -> Answer<Option<User>> {
+        facts::find_user(self, id).await
+    }
+
+    async fn find_role(&self, id: RoleId) -> Answer<Option<Role>> {
+        facts::find_role(self, id).await
+    }
+
+    async fn find_anonymous(&self, realm: &Realm) -> Answer<Option<Role>> {
+        facts::find_anonymous(self, realm).await
+    }
+
+    async fn find_token_by_digest(&self, digest: TokenDigest) -> Answer<Option<Token>> {
+        facts::find_token_by_digest(self, digest).await
+    }
+
+    async fn find_grant(&self, id: GrantId) -> Answer<Option<Grant>> {
+        facts::find_grant(self, id).await
+    }
+
+    async fn list_revocations(&self, now: Timestamp) -> Answer<Vec<Revocation>> {
+        facts::list_revocations(self, now).await
+    }
+
+    async fn list_keys(&self) -> Answer<Vec<KeyRow>> {
+        facts::list_keys(self).await
+    }
+
+    async fn begin_attempt(&self, attempt: &Attempt) -> Answer<AttemptStart> {
+        attempts::begin_attempt(self, attempt).await
+    }
+
+    async fn succeed_attempt(&self, attempt: &Attempt, user: UserId) -> Answer<()> {
+        attempts::succeed_attempt(self, attempt, user).await
+    }
+
+    async fn cancel_attempt(&self, attempt: &Attempt) -> Answer<()> {
+        attempts::cancel_attempt(self, attempt).await
+    }
+
+    async fn unlock_user(&self, id: UserId, order: &Order) -> Answer<Committed<()>> {
+        attempts::unlock_user(self, id, order).await
+    }
+
+    async fn replace_hash(
+        &self,
+        user: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Answer<()> {
+        directory::replace_hash(self, user, old, new).await
+    }
+
+    async fn insert_tokens(&self, new: &NewTokens, order: &Order) -> Answer<Committed<()>> {
+        tokens::insert_tokens(self, new, order).await
+    }
+
+    async fn find_token(&self, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
+        tokens::find_token(self, id).await
+    }
+
+    async fn list_tokens(&self, query: &TokenQuery) -> Answer<Vec<(Token, Grant)>> {
+        tokens::list_tokens(self, query).await
+    }
+
+    async fn find_refresh(&self, digest: TokenDigest) -> Answer<Option<RefreshRow>> {
+        refresh::find_refresh(self, digest).await
+    }
+
+    async fn swap_refresh(&self, swap: &Swap, order: &Order) -> Answer<Committed<Swapped>> {
+        refresh::swap_refresh(self, swap, order).await
+    }
+
+    async fn revoke_token(
+        &self,
+        id: &TokenId,
+        order: &Order,
+    ) -> Answer<Committed<Option<Revoked>>> {
+        revoke::revoke_token(self, id, order).await
+    }
+
+    async fn revoke_jti(
+        &self,
+        jti: &JtiRevocation,
+        order: &Order,
+    ) -> Answer<Committed<Option<Revoked>>> {
+        revoke::revoke_jti(self, jti, order).await
+    }
+
+    async fn revoke_grant(&self, id: GrantId, order: &Order) -> Answer<Committed<Option<Revoked>>> {
+        revoke::revoke_grant(self, id, order).await
+    }
+
+    async fn revoke_user(&self, id: UserId, order: &Order) -> Answer<Committed<Option<Revoked>>> {
+        revoke::revoke_user(self, id, order).await
+    }
+
+    async fn touch_tokens(&self, uses: &[(TokenId, Timestamp)]) -> Answer<()> {
+        tokens::touch_tokens(self, uses).await
+    }
+
+    async fn insert_user(&self, new: &NewUser, order: &Order) -> Answer<Committed<Inserted>> {
+        directory::insert_user(self, new, order).await
+    }
+
+    async fn find_user_by_name(&self, realm: &Realm, name: &Username) -> Answer<Option<User>> {
+        directory::find_user_by_name(self, realm, name).await
+    }
+
+    async fn find_password(&self, id: UserId) -> Answer<Option<(User, Option<PasswordHash>)>> {
+        directory::find_password(self, id).await
+    }
+
+    async fn list_users(&self, page: &NamePage) -> Answer<Vec<(Username, User)>> {
+        directory::list_users(self, page).await
+    }
+
+    async fn update_user(
+        &self,
+        update: &UserUpdate,
+        order: &Order,
+    ) -> Answer<Committed<Option<User>>> {
+        directory::update_user(self, update, order).await
+    }
+
+    async fn set_password(
+        &self,
+        update: &PasswordUpdate,
+        order: &Order,
+    ) -> Answer<Committed<Option<u32>>> {
+        directory::set_password(self, update, order).await
+    }
+
+    async fn delete_user(&self, id: UserId, order: &Order) -> Answer<Committed<bool>> {
+        directory::delete_user(self, id, order).await
+    }
+
+    async fn set_user_roles(
+        &self,
+        id: UserId,
+        roles: &BTreeSet<RoleId>,
+        order: &Order,
+    ) -> Answer<Committed<Option<User>>> {
+        directory::set_user_roles(self, id, roles, order).await
+    }
+
+    async fn find_roles(&self, realm: &Realm, names: &BTreeSet<RoleName>) -> Answer<Vec<Role>> {
+        roles::find_roles(self, realm, names).await
+    }
+
+    async fn put_role(&self, role: &Role, order: &Order) -> Answer<Committed<Role>> {
+        roles::put_role(self, role, order).await
+    }
+
+    async fn delete_role(
+        &self,
+        realm: &Realm,
+        name: &RoleName,
+        order: &Order,
+    ) -> Answer<Committed<bool>> {
+        roles::delete_role(self, realm, name, order).await
+    }
+
+    async fn list_roles(&self, page: &NamePage) -> Answer<Vec<Role>> {
+        roles::list_roles(self, page).await
+    }
+
+    async fn bootstrap(
+        &self,
+        admin: &NewUser,
+        role: &Role,
+        audit: &Audit,
+    ) -> Answer<Committed<Bootstrapped>> {
+        roles::bootstrap(self, admin, role, audit).await
+    }
+
+    async fn insert_first_key(&self, key: &KeyRow, audit: &Audit) -> Answer<Committed<KeyChange>> {
+        keys::insert_first_key(self, key, audit).await
+    }
+
+    async fn replace_key(
+        &self,
+        old: &KeyId,
+        left: KeyState,
+        new: &KeyRow,
+        order: &Order,
+    ) -> Answer<Committed<KeyChange>> {
+        keys::replace_key(self, old, left, new, order).await
+    }
+
+    async fn retire_key(
+        &self,
+        id: &KeyId,
+        at: Timestamp,
+        order: &Order,
+    ) -> Answer<Committed<KeyChange>> {
+        keys::retire_key(self, id, at, order).await
+    }
+
+    async fn insert_audit(&self, audit: &Audit) -> Answer<()> {
+        audit::insert_audit(self, audit).await
+    }
+
+    async fn list_audit(&self, query: &AuditQuery) -> Answer<Vec<AuditEvent>> {
+        audit::list_audit(self, query).await
+    }
+
+    async fn purge(&self, now: Timestamp, limit: u32) -> Answer<Purged> {
+        purge::purge(self, now, limit).await
+    }
+}

@@ -1,0 +1,175 @@
+//! What is over, taken away in small batches.
+
+use std::cmp;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use super::SeaStore;
+use super::attempts::NETWORK_LIFE;
+use super::entity::{attempt, change, grant, revocation, sign_in_network, token};
+use crate::domain::clock::Timestamp;
+use crate::domain::store::{Answer, Purged};
+
+/// More ids than this don't fit into one statement.
+const MOST: u32 = 10_000;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Removes up to `limit` dead rows of each sort.
+pub(super) async fn purge(store: &SeaStore, now: Timestamp, limit: u32) -> Answer<Purged> {
+    let transaction = store.begin().await?;
+    let before = now.minus(DAY).micros();
+    let limit = u64::from(cmp::min(limit, MOST));
+    let (tokens, grants) = tokens(&transaction, before, limit).await?;
+    let purged = Purged {
+        tokens,
+        grants: grants + dead_grants(&transaction, before, limit).await?,
+        revocations: revocations(&transaction, before, limit).await?,
+        changes: changes(&transaction, before, limit).await?,
+    };
+    let before = now.minus(NETWORK_LIFE).micros();
+    networks(&transaction, before, limit).await?;
+    attempts(&transaction, now, limit).await?;
+    transaction.commit().await?;
+    Ok(purged)
+}
+
+/// Removes dead tokens, and those of their grants that are left without any and have no end of
+/// their own.
+async fn tokens(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<(u64, u64)> {
+    // One query for each index, for an OR over two tables would use none.
+    let dead_grant = Query::select()
+        .column(grant::Column::Id)
+        .from(grant::Entity)
+        .and_where(grant::Column::RevokedAt.lt(before))
+        .take();
+    let mut dead: Vec<(String, String)> = Vec::new();
+    for over in [
+        token::Column::ExpiresAt.lt(before),
+        token::Column::RevokedAt.lt(before),
+        token::Column::GrantId.in_subquery(dead_grant),
+    ] {
+        let left = limit.saturating_sub(u64::try_from(dead.len()).unwrap_or(limit));
+        let known: Vec<_> = dead.iter().map(|(id, _)| id.clone()).collect();
+        let more: Vec<(String, String)> = token::Entity::find()
+            .select_only()
+            .column(token::Column::Id)
+            .column(token::Column::GrantId)
+            .filter(over)
+            .filter(token::Column::Id.is_not_in(known))
+            .limit(left)
+            .into_tuple()
+            .all(on)
+            .await?;
+        dead.extend(more);
+    }
+    let (ids, grants): (Vec<_>, BTreeSet<_>) = dead.into_iter().unzip();
+    let deleted =
+        token::Entity::delete_many().filter(token::Column::Id.is_in(ids)).exec(on).await?;
+    let endless = Condition::all()
+        .add(grant::Column::Id.is_in(grants))
+        .add(grant::Column::ExpiresAt.is_null())
+        .add(without_tokens());
+    let emptied = grant::Entity::delete_many().filter(endless).exec(on).await?;
+    Ok((deleted.rows_affected, emptied.rows_affected))
+}
+
+fn without_tokens() -> Condition {
+    let tokens = Query::select()
+        .column(token::Column::GrantId)
+        .from(token::Entity)
+        .and_where(token::Column::GrantId.into_expr().equals((grant::Entity, grant::Column::Id)))
+        .take();
+    Condition::all().not().add(Expr::exists(tokens))
+}
+
+async fn dead_grants(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u64> {
+    let over = Condition::any()
+        .add(grant::Column::ExpiresAt.lt(before))
+        .add(grant::Column::RevokedAt.lt(before));
+    let ids: Vec<String> = grant::Entity::find()
+        .select_only()
+        .column(grant::Column::Id)
+        .filter(over)
+        .filter(without_tokens())
+        .limit(limit)
+        .into_tuple()
+        .all(on)
+        .await?;
+    let dead = grant::Column::Id.is_in(ids);
+    Ok(grant::Entity::delete_many().filter(dead).exec(on).await?.rows_affected)
+}
+
+async fn revocations(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u64> {
+    let ids: Vec<String> = revocation::Entity::find()
+        .select_only()
+        .column(revocation::Column::Id)
+        .filter(revocation::Column::Until.lt(before))
+        .limit(limit)
+        .into_tuple()
+        .all(on)
+        .await?;
+    // The id of a token and that of a grant may be the same text.
+    let dead = revocation::Entity::delete_many()
+        .filter(revocation::Column::Id.is_in(ids))
+        .filter(revocation::Column::Until.lt(before));
+    Ok(dead.exec(on).await?.rows_affected)
+}
+
+/// Removes old changes from the front, and never the newest. Clocks of two machines differ: one
+/// that looks older than the change before it must stay, or a replica that still knows the one
+/// before would miss it.
+async fn changes(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u64> {
+    let front: Vec<(i64, i64)> = change::Entity::find()
+        .select_only()
+        .column(change::Column::Seq)
+        .column(change::Column::CommittedAt)
+        .order_by_asc(change::Column::Seq)
+        .limit(limit.saturating_add(1))
+        .into_tuple()
+        .all(on)
+        .await?;
+    let but_last = front.split_last().map_or(&[][..], |(_, rest)| rest);
+    let old = but_last.iter().take_while(|(_, committed_at)| *committed_at < before);
+    let Some((last, _)) = old.last() else { return Ok(0) };
+    let dead = change::Entity::delete_many().filter(change::Column::Seq.lte(*last));
+    Ok(dead.exec(on).await?.rows_affected)
+}
+
+async fn networks(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<()> {
+    let rows = sign_in_network::Entity::find()
+        .filter(sign_in_network::Column::LastAt.lt(before))
+        .limit(limit)
+        .all(on)
+        .await?;
+    for row in rows {
+        let id = (row.user_id, row.network);
+        sign_in_network::Entity::delete_by_id(id).exec(on).await?;
+    }
+    Ok(())
+}
+
+/// Removes counters that no policy remembers: not locked, and without a failure for long.
+async fn attempts(on: &impl ConnectionTrait, now: Timestamp, limit: u64) -> Answer<()> {
+    let unlocked = Condition::any()
+        .add(attempt::Column::LockedUntil.is_null())
+        .add(attempt::Column::LockedUntil.lt(now.micros()));
+    let buckets: Vec<String> = attempt::Entity::find()
+        .select_only()
+        .column(attempt::Column::Bucket)
+        .filter(attempt::Column::LastFailureAt.lt(now.minus(NETWORK_LIFE).micros()))
+        .filter(unlocked)
+        .limit(limit)
+        .into_tuple()
+        .all(on)
+        .await?;
+    let dead = attempt::Column::Bucket.is_in(buckets);
+    attempt::Entity::delete_many().filter(dead).exec(on).await?;
+    Ok(())
+}

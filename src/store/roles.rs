@@ -1,0 +1,147 @@
+//! Roles, and the first user, who has the first of them.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
+};
+
+use super::convert::role_id;
+use super::entity::{change_head, role, user, user_role};
+use super::rows::{read_role, role_row};
+use super::write::Write;
+use super::{SeaStore, directory};
+use crate::domain::identity::{Realm, Role, RoleId, RoleName};
+use crate::domain::store::{
+    Answer, Audit, Bootstrapped, Change, Committed, Inserted, NamePage, NewUser, Order,
+};
+
+/// Finds roles of a realm by name; those that are not there are left out.
+pub(super) async fn find_roles(
+    store: &SeaStore,
+    realm: &Realm,
+    names: &BTreeSet<RoleName>,
+) -> Answer<Vec<Role>> {
+    let rows = role::Entity::find()
+        .filter(role::Column::Realm.eq(realm.as_str()))
+        .filter(role::Column::Name.is_in(names.iter().map(RoleName::as_str)))
+        .order_by_asc(role::Column::Name)
+        .all(&store.readers)
+        .await?;
+    rows.into_iter().map(read_role).collect()
+}
+
+/// Lists roles by name.
+pub(super) async fn list_roles(store: &SeaStore, page: &NamePage) -> Answer<Vec<Role>> {
+    let NamePage { realm, after, limit } = page;
+    let rows = role::Entity::find()
+        .filter(role::Column::Realm.eq(realm.as_str()))
+        .apply_if(after.as_ref(), |select, after| {
+            select.filter(role::Column::Name.gt(after.as_str()))
+        })
+        .order_by_asc(role::Column::Name)
+        .limit(u64::from(*limit))
+        .all(&store.readers)
+        .await?;
+    rows.into_iter().map(read_role).collect()
+}
+
+/// Inserts a role, or sets the description and permissions of the one of that name.
+pub(super) async fn put_role(
+    store: &SeaStore,
+    role: &Role,
+    order: &Order,
+) -> Answer<Committed<Role>> {
+    let mut write = store.write(order).await?;
+    match put(&mut write, role).await? {
+        Put::Changed(role) => write.done(role).await,
+        Put::AlreadySo(role) => write.undone(role).await,
+    }
+}
+
+enum Put {
+    Changed(Role),
+    AlreadySo(Role),
+}
+
+async fn put(write: &mut Write<'_>, role: &Role) -> Answer<Put> {
+    let found = role::Entity::find().filter(named(&role.realm, &role.name)).lock_exclusive();
+    let Some(found) = found.one(write.on()).await? else {
+        role::Entity::insert(role_row(role).into_active_model())
+            .exec_without_returning(write.on())
+            .await?;
+        note(write, role.id, role);
+        return Ok(Put::Changed(role.clone()));
+    };
+    let role = Role { id: role_id(&found.id)?, ..role.clone() };
+    let row = role_row(&role);
+    if row == found {
+        return Ok(Put::AlreadySo(role));
+    }
+    role::Entity::update_many()
+        .col_expr(role::Column::Description, Expr::value(row.description))
+        .col_expr(role::Column::Permissions, Expr::value(row.permissions))
+        .filter(role::Column::Id.eq(row.id))
+        .exec(write.on())
+        .await?;
+    note(write, role.id, &role);
+    Ok(Put::Changed(role))
+}
+
+fn note(write: &mut Write<'_>, id: RoleId, role: &Role) {
+    write.change(Change::Role(id));
+    if role.name.as_str() == RoleName::ANONYMOUS {
+        write.change(Change::Anonymous(role.realm.clone()));
+    }
+}
+
+fn named(realm: &Realm, name: &RoleName) -> Condition {
+    Condition::all()
+        .add(role::Column::Realm.eq(realm.as_str()))
+        .add(role::Column::Name.eq(name.as_str()))
+}
+
+/// Removes a role from all who have it. Whoever still names its id holds nothing by it, for no
+/// other role will have that id.
+pub(super) async fn delete_role(
+    store: &SeaStore,
+    realm: &Realm,
+    name: &RoleName,
+    order: &Order,
+) -> Answer<Committed<bool>> {
+    let mut write = store.write(order).await?;
+    let found = role::Entity::find().filter(named(realm, name)).lock_exclusive();
+    let Some(found) = found.one(write.on()).await? else { return write.undone(false).await };
+    user_role::Entity::delete_many()
+        .filter(user_role::Column::RoleId.eq(found.id.as_str()))
+        .exec(write.on())
+        .await?;
+    role::Entity::delete_by_id(found.id.as_str()).exec(write.on()).await?;
+    let role = read_role(found)?;
+    note(&mut write, role.id, &role);
+    write.done(true).await
+}
+
+/// Makes the first user with the role `admin`, where there is no user at all yet.
+pub(super) async fn bootstrap(
+    store: &SeaStore,
+    admin: &NewUser,
+    role: &Role,
+    audit: &Audit,
+) -> Answer<Committed<Bootstrapped>> {
+    let mut write = store.write_unasked(audit).await?;
+    // Of two that start on an empty database, one waits here.
+    change_head::Entity::find_by_id(1).lock_exclusive().one(write.on()).await?;
+    if user::Entity::find().limit(1).one(write.on()).await?.is_some() {
+        return write.undone(Bootstrapped::HasUsers).await;
+    }
+    let (Put::Changed(role) | Put::AlreadySo(role)) = put(&mut write, role).await?;
+    let mut admin = admin.clone();
+    admin.user.roles.insert(role.id);
+    match directory::insert(&write, &admin).await? {
+        Inserted::Done => write.done(Bootstrapped::Done).await,
+        Inserted::NameTaken => write.undone(Bootstrapped::HasUsers).await,
+    }
+}
