@@ -30,6 +30,9 @@ mod sqlite;
 mod tokens;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use sqlite::database_path;
 
 /// How the database is opened.

@@ -1,0 +1,165 @@
+//! Attempts to sign in.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+fn attempt(name: &str, network: &str, seconds: u64) -> Attempt {
+    Attempt {
+        realm: Realm::default(),
+        username: Username::parse(name).unwrap(),
+        network: network.to_owned(),
+        policy: LockoutPolicy {
+            failures: 3,
+            first_lock: Duration::from_mins(1),
+            longest_lock: Duration::from_mins(3),
+            forget_after: HOUR,
+        },
+        at: at(0).plus(Duration::from_secs(seconds)),
+        lock_audit: audit(0),
+    }
+}
+
+async fn is_locked(bed: &Bed, attempt: &Attempt) -> bool {
+    matches!(bed.begin_attempt(attempt).await.unwrap(), AttemptStart::Locked)
+}
+
+async fn fail(bed: &Bed, attempt: &Attempt, times: u32) {
+    for _ in 0..times {
+        assert!(!is_locked(bed, attempt).await);
+    }
+}
+
+#[tokio::test]
+async fn locks_from_the_third_failure_each_time_for_longer() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    let audited = bed.audit_count().await;
+    for name in ["alice", "nobody"] {
+        fail(&bed, &attempt(name, "", 0), 3).await;
+        for (locked_at, free_at) in [(59, 60), (179, 180), (359, 360), (539, 540)] {
+            assert!(is_locked(&bed, &attempt(name, "", locked_at)).await, "{name} {locked_at}");
+            fail(&bed, &attempt(name, "", free_at), 1).await;
+        }
+    }
+    assert_eq!(bed.audit_count().await, audited + 10, "each lock is remembered");
+}
+
+#[tokio::test]
+async fn says_who_is_known_with_their_hash() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let start = bed.begin_attempt(&attempt("ALICE", "", 0)).await.unwrap();
+    assert!(matches!(start, AttemptStart::Known { user: found, password_hash: Some(_) }
+        if found.id == user));
+    let start = bed.begin_attempt(&attempt("nobody", "", 0)).await.unwrap();
+    assert!(matches!(start, AttemptStart::Unknown));
+}
+
+#[tokio::test]
+async fn counts_each_of_many_at_once() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    let attempt = attempt("alice", "", 0);
+    let begin = || is_locked(&bed, &attempt);
+    let all = tokio::join!(begin(), begin(), begin(), begin(), begin());
+    let locked = [all.0, all.1, all.2, all.3, all.4].into_iter().filter(|locked| *locked);
+    assert_eq!(locked.count(), 2);
+}
+
+#[tokio::test]
+async fn forgets_failures_of_long_ago() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    fail(&bed, &attempt("alice", "", 0), 2).await;
+    fail(&bed, &attempt("alice", "", 3601), 2).await;
+    assert!(!is_locked(&bed, &attempt("alice", "", 3602)).await);
+}
+
+#[tokio::test]
+async fn success_clears_the_failures() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    fail(&bed, &attempt("alice", "", 0), 3).await;
+    bed.succeed_attempt(&attempt("alice", "", 0), user).await.unwrap();
+    fail(&bed, &attempt("alice", "", 1), 3).await;
+}
+
+#[tokio::test]
+async fn strangers_do_not_lock_the_owner_out() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    fail(&bed, &attempt("alice", "home", 0), 1).await;
+    bed.succeed_attempt(&attempt("alice", "home", 0), user).await.unwrap();
+
+    fail(&bed, &attempt("alice", "away", 1), 3).await;
+
+    assert!(is_locked(&bed, &attempt("alice", "away", 2)).await);
+    assert!(!is_locked(&bed, &attempt("alice", "home", 2)).await);
+    let month = 31 * 24 * 3600;
+    fail(&bed, &attempt("alice", "away", month), 3).await;
+    assert!(is_locked(&bed, &attempt("alice", "home", month + 1)).await, "known no more");
+}
+
+#[tokio::test]
+async fn success_clears_the_counter_that_its_beginning_used() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let early = attempt("alice", "home", 0);
+    fail(&bed, &early, 2).await;
+    // Another from the same network makes it known before the early one ends.
+    bed.succeed_attempt(&attempt("alice", "home", 1), user).await.unwrap();
+    fail(&bed, &attempt("alice", "home", 2), 2).await;
+    bed.succeed_attempt(&early, user).await.unwrap();
+    fail(&bed, &attempt("alice", "home", 3), 1).await;
+    assert!(is_locked(&bed, &attempt("alice", "home", 4)).await, "the network's own stands");
+}
+
+#[tokio::test]
+async fn takes_back_an_attempt_and_the_lock_that_it_caused() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    let third = attempt("alice", "", 0);
+    fail(&bed, &third, 3).await;
+    assert!(is_locked(&bed, &attempt("alice", "", 1)).await);
+    bed.cancel_attempt(&third).await.unwrap();
+    fail(&bed, &attempt("alice", "", 2), 1).await;
+    assert!(is_locked(&bed, &attempt("alice", "", 3)).await, "two of three were left");
+}
+
+#[tokio::test]
+async fn unlocks_every_counter_of_a_user() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    bed.succeed_attempt(&attempt("alice", "home", 0), user).await.unwrap();
+    for network in ["home", "away"] {
+        fail(&bed, &attempt("alice", network, 0), 3).await;
+    }
+    let audited = bed.audit_count().await;
+    let _ = bed.unlock_user(user, &order(0)).await.unwrap();
+    for network in ["home", "away"] {
+        assert!(!is_locked(&bed, &attempt("alice", network, 1)).await, "{network}");
+    }
+    assert_eq!(bed.audit_count().await, audited + 1);
+}
+
+#[tokio::test]
+async fn asks_the_same_of_the_database_for_a_known_name_and_an_unknown_one() {
+    let mut bed = bed().await;
+    bed.user(1, "alice").await;
+    let asked = Arc::new(Mutex::new(vec![]));
+    let statements = asked.clone();
+    bed.store.writer.set_metric_callback(move |info| {
+        statements.lock().unwrap().push(info.statement.sql.clone());
+    });
+    for seconds in 0..4 {
+        let mut both = vec![];
+        for name in ["alice", "nobody"] {
+            let attempt = attempt(name, "home", seconds);
+            let locked = is_locked(&bed, &attempt).await;
+            both.push((locked, std::mem::take(&mut *asked.lock().unwrap())));
+        }
+        assert_eq!(both[0], both[1]);
+        assert_eq!((both[0].0, both[0].1.is_empty()), (seconds == 3, false));
+    }
+}

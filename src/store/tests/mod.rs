@@ -1,0 +1,176 @@
+//! The port's promises, on a database in a file of its own.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Options, SeaStore};
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::{
+    Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState, Username,
+};
+use crate::domain::permission::Permission;
+use crate::domain::profile::ProfileName;
+use crate::domain::store::*;
+use crate::domain::token::{
+    Grant, GrantId, KeyId, RoleChoice, Token, TokenDigest, TokenId, TokenKind,
+};
+
+mod attempts;
+mod changes;
+mod directory;
+mod keys;
+mod open;
+mod purge;
+mod revoke;
+mod tokens;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A store, whose folder goes with it.
+struct Bed {
+    store: SeaStore,
+    folder: TempDir,
+}
+
+impl std::ops::Deref for Bed {
+    type Target = SeaStore;
+
+    fn deref(&self) -> &SeaStore {
+        &self.store
+    }
+}
+
+fn options(folder: &TempDir) -> Options {
+    let url = format!("sqlite://{}/tokend.db", folder.path().display());
+    Options { url, readers: 2, statement_log: None }
+}
+
+async fn bed() -> Bed {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SeaStore::open(&options(&folder)).await.unwrap();
+    Bed { store, folder }
+}
+
+/// Hours after the beginning of the test's time.
+fn at(hours: u32) -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000).unwrap().plus(HOUR * hours)
+}
+
+fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn audit(hours: u32) -> Audit {
+    Audit {
+        at: at(hours),
+        action: "test.done",
+        outcome: "ok",
+        realm: Some(Realm::default()),
+        actor: Actor::Operator,
+        target: "thing".to_owned(),
+        client_address: None,
+    }
+}
+
+fn order(hours: u32) -> Order {
+    Order { proof: None, audit: audit(hours) }
+}
+
+fn new_user(number: u128, name: &str) -> NewUser {
+    let username = Username::parse(name).unwrap();
+    let user = User {
+        id: UserId(uuid(number)),
+        realm: Realm::default(),
+        username: name.to_owned(),
+        display_name: String::new(),
+        state: UserState::Active,
+        generation: Generation(1),
+        roles: BTreeSet::new(),
+        created_at: at(0),
+        updated_at: at(0),
+    };
+    NewUser { user, username, password_hash: Some(hash("old")) }
+}
+
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash(text.to_owned().into())
+}
+
+fn role(number: u128, name: &str, permission: &str) -> Role {
+    Role {
+        id: RoleId(uuid(number)),
+        realm: Realm::default(),
+        name: RoleName::parse(name).unwrap(),
+        description: String::new(),
+        permissions: [Permission::parse(permission).unwrap()].into(),
+    }
+}
+
+fn grant(number: u128, user: UserId) -> Grant {
+    Grant {
+        id: GrantId(uuid(number)),
+        user,
+        generation: Generation(1),
+        created_at: at(0),
+        expires_at: Some(at(1000)),
+        revoked_at: None,
+    }
+}
+
+/// An opaque token of a kind, made at the beginning, good for 100 hours.
+fn token(id: &str, grant: &Grant, kind: TokenKind) -> Token {
+    Token {
+        id: TokenId::parse(id).unwrap(),
+        user: grant.user,
+        grant: grant.id,
+        display_name: String::new(),
+        profile: ProfileName::parse("operation").unwrap(),
+        kind,
+        roles: RoleChoice::Inherit,
+        digest: Some(TokenDigest::of(id)),
+        key: KeyId::parse("key").unwrap(),
+        created_at: at(0),
+        expires_at: Some(at(100)),
+        revoked_at: None,
+        last_used_at: None,
+    }
+}
+
+/// A JWT with a row.
+fn jwt(id: &str, grant: &Grant) -> Token {
+    Token { digest: None, ..token(id, grant, TokenKind::Operation) }
+}
+
+fn tokens(grant: Option<Grant>, tokens: Vec<Token>) -> NewTokens {
+    NewTokens { grant, tokens, max_live: None }
+}
+
+impl Bed {
+    /// Makes a user without roles.
+    async fn user(&self, number: u128, name: &str) -> UserId {
+        let new = new_user(number, name);
+        let inserted = self.insert_user(&new, &order(0)).await.unwrap();
+        assert!(matches!(inserted.value, Inserted::Done));
+        new.user.id
+    }
+
+    /// Makes a grant with these tokens.
+    async fn sign_in(&self, grant: &Grant, list: Vec<Token>) {
+        let new = tokens(Some(grant.clone()), list);
+        let _ = self.insert_tokens(&new, &order(0)).await.unwrap();
+    }
+
+    /// The changes after the first one that every database has.
+    async fn all_changes(&self) -> Vec<Change> {
+        let tail = self.changes_from(Seq(2)).await.unwrap();
+        tail.changes.into_iter().map(|(_, change)| change).collect()
+    }
+
+    async fn audit_count(&self) -> usize {
+        let query = AuditQuery { limit: 1000, ..AuditQuery::default() };
+        self.list_audit(&query).await.unwrap().len()
+    }
+}

@@ -1,0 +1,78 @@
+//! The purge.
+
+use super::*;
+
+#[tokio::test]
+async fn removes_what_is_over_for_a_day_and_nothing_else() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let (short, long) = (grant(10, user), grant(11, user));
+    let short = Grant { expires_at: Some(at(10)), ..short };
+    bed.sign_in(&short, vec![Token { expires_at: Some(at(10)), ..jwt("short", &short) }]).await;
+    bed.sign_in(&long, vec![jwt("long", &long)]).await;
+    let _ = bed.revoke_grant(short.id, &order(1)).await.unwrap();
+
+    // The first change of all is older than any test.
+    let early = bed.purge(at(20), 100).await.unwrap();
+    assert_eq!(early, Purged { changes: 1, ..Purged::default() });
+    let purged = bed.purge(at(35), 100).await.unwrap();
+
+    assert_eq!(purged, Purged { tokens: 1, grants: 1, revocations: 1, changes: 0 });
+    assert!(bed.find_grant(short.id).await.unwrap().is_none());
+    assert!(bed.find_grant(long.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn removes_an_endless_grant_with_its_last_token() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let endless = Grant { expires_at: None, ..grant(10, user) };
+    let token = Token { expires_at: None, ..token("t", &endless, TokenKind::Personal) };
+    bed.sign_in(&endless, vec![token.clone()]).await;
+    let _ = bed.revoke_token(&token.id, &order(1)).await.unwrap();
+    let purged = bed.purge(at(50), 100).await.unwrap();
+    assert_eq!((purged.tokens, purged.grants), (1, 1));
+    assert!(bed.find_grant(endless.id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn goes_by_small_batches() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let grant = grant(10, user);
+    bed.sign_in(&grant, (0..5).map(|n| jwt(&format!("t{n}"), &grant)).collect()).await;
+    let mut removed = vec![];
+    for _ in 0..4 {
+        removed.push(bed.purge(at(200), 2).await.unwrap().tokens);
+    }
+    assert_eq!(removed, [2, 2, 1, 0]);
+}
+
+#[tokio::test]
+async fn keeps_the_newest_change() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    for hours in [1, 2, 3] {
+        let _ = bed.revoke_user(user, &order(hours)).await.unwrap();
+    }
+    let head = bed.head().await.unwrap();
+    assert_eq!(bed.purge(at(500), 100).await.unwrap().changes, 3);
+    let tail = bed.changes_from(Seq(0)).await.unwrap();
+    assert_eq!(tail.changes, [(head, Change::User(user))]);
+    let next = bed.revoke_user(user, &order(501)).await.unwrap().mark.unwrap();
+    assert_eq!(next.seq, Seq(head.seq.0 + 1));
+}
+
+#[tokio::test]
+async fn leaves_no_hole_among_the_changes_where_clocks_differ() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    // The second was committed by a machine whose clock is behind.
+    for hours in [40, 1, 41] {
+        let _ = bed.revoke_user(user, &order(hours)).await.unwrap();
+    }
+    assert_eq!(bed.purge(at(50), 100).await.unwrap().changes, 1, "the first of all alone");
+    let tail = bed.changes_from(Seq(0)).await.unwrap();
+    let seqs: Vec<_> = tail.changes.iter().map(|(mark, _)| mark.seq.0).collect();
+    assert_eq!(seqs, [2, 3, 4]);
+}

@@ -1,0 +1,91 @@
+//! Revocation.
+
+use super::*;
+
+async fn signed_in() -> (Bed, UserId, Grant) {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let grant = grant(10, user);
+    let list = vec![token("opaque", &grant, TokenKind::Operation), jwt("jwt", &grant)];
+    bed.sign_in(&grant, list).await;
+    (bed, user, grant)
+}
+
+fn id(text: &str) -> TokenId {
+    TokenId::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn revokes_an_opaque_token_once() {
+    let (bed, _, _) = signed_in().await;
+    let first = bed.revoke_token(&id("opaque"), &order(1)).await.unwrap();
+    let again = bed.revoke_token(&id("opaque"), &order(2)).await.unwrap();
+    assert!(first.mark.is_some());
+    assert_eq!(first.value.unwrap().count, 1);
+    assert_eq!(again.mark, None);
+    let again = again.value.unwrap();
+    assert_eq!((again.count, again.token.unwrap().revoked_at), (0, Some(at(1))));
+    assert_eq!(bed.all_changes().await, [Change::Token(TokenDigest::of("opaque"))]);
+    assert!(bed.revoke_token(&id("none"), &order(1)).await.unwrap().value.is_none());
+}
+
+#[tokio::test]
+async fn revokes_a_jwt_with_a_row_by_its_jti() {
+    let (bed, _, _) = signed_in().await;
+    let done = bed.revoke_token(&id("jwt"), &order(1)).await.unwrap();
+    assert_eq!(done.value.unwrap().count, 1);
+    assert_eq!(bed.all_changes().await, [Change::Jti { id: id("jwt"), until: Some(at(100)) }]);
+    let listed = bed.list_revocations(at(1)).await.unwrap();
+    assert!(matches!(&listed[..], [Revocation::Jti(jti, _)] if *jti == id("jwt")));
+    assert!(bed.list_revocations(at(100)).await.unwrap().is_empty(), "it has ended by itself");
+}
+
+#[tokio::test]
+async fn bounds_the_jtis_revoked_one_by_one() {
+    let (bed, _, grant) = signed_in().await;
+    let jti = |text: &str| JtiRevocation {
+        id: id(text),
+        grant: grant.id,
+        until: Some(at(50)),
+        most_per_grant: 2,
+    };
+    let revoke = async |text: &str| {
+        let answer = bed.revoke_jti(&jti(text), &order(1)).await.unwrap();
+        answer.value.map(|revoked| revoked.count)
+    };
+    assert_eq!(revoke("without-a-row").await, Some(1));
+    assert_eq!(revoke("without-a-row").await, Some(0), "it was already");
+    assert_eq!(revoke("jwt").await, Some(1));
+    assert!(bed.find_token(&id("jwt")).await.unwrap().unwrap().0.revoked_at.is_some());
+    assert_eq!(revoke("one-too-many").await, None);
+    let later = bed.revoke_jti(&jti("later"), &order(60)).await.unwrap();
+    assert_eq!(later.value.unwrap().count, 0, "it has ended by itself");
+}
+
+#[tokio::test]
+async fn revokes_a_grant_with_its_tokens_once() {
+    let (bed, _, grant) = signed_in().await;
+    let first = bed.revoke_grant(grant.id, &order(1)).await.unwrap();
+    let again = bed.revoke_grant(grant.id, &order(2)).await.unwrap();
+    assert_eq!(first.value.unwrap().count, 2);
+    assert_eq!((again.mark, again.value.unwrap().count), (None, 0));
+    let dead = bed.revoke_token(&id("opaque"), &order(2)).await.unwrap();
+    assert_eq!((dead.mark, dead.value.unwrap().count), (None, 0));
+    let revoked = GrantChange::Revoked;
+    let change = Change::Grant { id: grant.id, until: Some(at(1000)), revoked };
+    assert_eq!(bed.all_changes().await, [change]);
+    let listed = bed.list_revocations(at(200)).await.unwrap();
+    assert!(matches!(listed[..], [Revocation::Grant(id, _)] if id == grant.id));
+    assert!(bed.revoke_grant(GrantId(uuid(99)), &order(1)).await.unwrap().value.is_none());
+}
+
+#[tokio::test]
+async fn revokes_all_that_a_user_has() {
+    let (bed, user, grant) = signed_in().await;
+    let done = bed.revoke_user(user, &order(1)).await.unwrap();
+    assert_eq!(done.value.unwrap().count, 2);
+    assert_eq!(bed.find_user(user).await.unwrap().unwrap().generation, Generation(2));
+    assert!(bed.find_grant(grant.id).await.unwrap().unwrap().revoked_at.is_some());
+    assert_eq!(bed.all_changes().await, [Change::User(user)]);
+    assert!(bed.revoke_user(UserId(uuid(99)), &order(1)).await.unwrap().value.is_none());
+}
