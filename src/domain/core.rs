@@ -172,6 +172,16 @@ impl Core {
         Ok(written?)
     }
 
+    /// Answers where decisions can be made now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn check_ready(&self) -> Result<(), Error> {
+        self.knowledge.view().await?;
+        self.store.head().await?;
+        Ok(())
+    }
+
     /// Publishes what is kept as metrics.
     pub fn publish_metrics(&self) {
         let (counts, lease_left) = self.knowledge.report();

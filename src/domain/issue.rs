@@ -59,7 +59,7 @@ impl Core {
         let expires_at = expiry(&wish, holder.grant.as_ref(), now)?;
         let grant = match &holder.grant {
             Some(grant) => grant.clone(),
-            None => self.new_grant(&holder, &wish.profile, expires_at)?,
+            None => self.new_grant(&holder, &wish.profile, (expires_at, now))?,
         };
         let profile = &*wish.profile;
         let draft = Draft {
@@ -73,6 +73,7 @@ impl Core {
             display_name: wish.display_name.clone(),
             expires_at,
             refresh: None,
+            now,
         };
         let token = self.write_token(draft)?;
         let refresh = match (profile.refresh, holder.grant.is_none()) {
@@ -91,9 +92,8 @@ impl Core {
         let display_name = faults.take("display_name", parse_text(display_name));
         let roles =
             roles.as_ref().map(|names| read_role_names(&mut faults, "roles.role_ids", names));
-        if let Some(profile) = profile {
-            check_lifetime(&mut faults, profile, *lifetime, self.now());
-        }
+        let longest = profile.map_or(Life::Endless, |profile| profile.max_life);
+        check_lifetime(&mut faults, longest, *lifetime, self.now());
         if let CreateFor::Credential(Credential::Password(credential)) = credential {
             self.check_credential(&mut faults, credential, profile.map(|p| &**p));
         }
@@ -245,9 +245,8 @@ impl Core {
         &self,
         holder: &Holder,
         profile: &Profile,
-        expires_at: Option<Timestamp>,
+        (expires_at, now): (Option<Timestamp>, Timestamp),
     ) -> Result<Grant, Error> {
-        let now = self.now();
         // As long as anything made from it may live: a refresh at the very end of the family
         // still makes a whole operation token.
         let end_of_family = profile.refresh.map(|policy| match profile.max_life {
@@ -285,8 +284,9 @@ impl Core {
             generation: grant.generation,
             roles,
             display_name: String::new(),
-            expires_at: Some(self.now().plus(policy.life)),
+            expires_at: Some(grant.created_at.plus(policy.life)),
             refresh: None,
+            now: grant.created_at,
         })
     }
 
@@ -336,11 +336,11 @@ pub(super) fn read_role_names(
 }
 
 /// Names the fault of a lifetime: nothing is clamped.
-fn check_lifetime(faults: &mut Faults, profile: &Profile, lifetime: Lifetime, now: Timestamp) {
+fn check_lifetime(faults: &mut Faults, longest: Life, lifetime: Lifetime, now: Timestamp) {
     const TOO_LONG: &str = "is longer than the profile allows";
-    let exceeds = |length: Duration| match profile.max_life {
+    let exceeds = |length: Duration| match longest {
         Life::Endless => false,
-        Life::For(longest) => length > longest,
+        Life::For(most) => length > most,
     };
     match lifetime {
         Lifetime::For(micros) => match u64::try_from(micros).map(Duration::from_micros) {
@@ -357,7 +357,7 @@ fn check_lifetime(faults: &mut Faults, profile: &Profile, lifetime: Lifetime, no
             faults.add("expire_time", "must be at least a second from now");
         }
         Lifetime::Until(end) if exceeds(end.since(now)) => faults.add("expire_time", TOO_LONG),
-        Lifetime::Never if profile.max_life != Life::Endless => {
+        Lifetime::Never if longest != Life::Endless => {
             faults.add("never_expires", "is not allowed by the profile");
         }
         Lifetime::Default | Lifetime::Until(_) | Lifetime::Never => {}

@@ -27,6 +27,7 @@ pub(super) struct Draft<'a> {
     pub(super) display_name: String,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) refresh: Option<TokenId>,
+    pub(super) now: Timestamp,
 }
 
 impl Core {
@@ -44,7 +45,7 @@ impl Core {
         let random = self.random.bytes::<MAX_RANDOM>()?;
         let secret = opaque::write(form, draft.profile.name.as_str(), &key.hmac, &random);
         let id = self.new_token_id(draft.profile)?;
-        let token = draft.token(id, key.id.clone(), self.now());
+        let token = draft.token(id, key.id.clone());
         Ok((Token { digest: Some(secret.digest()), ..token }, secret))
     }
 
@@ -65,11 +66,11 @@ impl Core {
             generation: draft.generation,
             roles: draft.roles.clone(),
             refresh: draft.refresh.clone(),
-            issued_at: self.now().whole_second(),
+            issued_at: draft.now.whole_second(),
             expires_at: draft.expires_at,
         };
         let secret = jwt::write(key, &claims, &draft.user.username, context)?;
-        Ok((draft.token(id, key.id.clone(), self.now()), secret))
+        Ok((draft.token(id, key.id.clone()), secret))
     }
 
     pub(super) fn new_token_id(&self, profile: &Profile) -> Result<TokenId, Error> {
@@ -125,7 +126,7 @@ impl Core {
 }
 
 impl Draft<'_> {
-    fn token(self, id: TokenId, key: KeyId, now: Timestamp) -> Token {
+    fn token(self, id: TokenId, key: KeyId) -> Token {
         Token {
             id,
             user: self.user.id,
@@ -136,7 +137,7 @@ impl Draft<'_> {
             roles: self.roles,
             digest: None,
             key,
-            created_at: now,
+            created_at: self.now,
             expires_at: self.expires_at,
             revoked_at: None,
             last_used_at: None,

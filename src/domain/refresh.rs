@@ -267,9 +267,10 @@ impl Core {
         if !matches!(profile.format, Format::Jwt { .. }) {
             return Err(Error::internal("a profile with refresh tokens makes JWTs"));
         }
+        let now = self.now();
         let end = match profile.default_life {
             Life::Endless => None,
-            Life::For(length) => Some(self.now().plus(length)),
+            Life::For(length) => Some(now.plus(length)),
         };
         let expires_at = match (end, grant_ends) {
             (Some(end), Some(grant_ends)) => Some(end.min(*grant_ends)),
@@ -286,6 +287,7 @@ impl Core {
             display_name: String::new(),
             expires_at,
             refresh: refresh.clone(),
+            now,
         })?;
         let view = self.knowledge.view().await?;
         let token = self.token_view(&view, user, token, TokenState::Active).await?;

@@ -1,4 +1,262 @@
-//! The listeners.
+//! The composition root: settings in, running listeners out.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tracing::{info, warn};
+
+use crate::client::{InProcess, Upstream};
+use crate::config::Settings;
+use crate::domain::Core;
+use crate::grpc;
+use crate::rest;
+use crate::store::lock::Addresses;
+
+mod convert;
+mod error;
 pub mod http;
 pub mod management;
+mod master_key;
+mod open;
+mod probe;
+mod upstream;
+mod welcome;
+
+pub use error::StartError;
+pub use open::Wiring;
+pub use probe::{Probe, healthcheck};
+pub use upstream::{Reached, reach, remote};
+pub use welcome::Welcome;
+
+use management::{ManagementState, Metrics, Ready};
+use open::Opened;
+
+/// How often what is kept in memory is written and what is dead is removed.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// How often the gauges are set.
+const GAUGES: Duration = Duration::from_secs(5);
+
+/// A server that holds its database and its ports, and serves once it is told to.
+pub struct Server {
+    opened: Opened,
+    grpc: TcpListener,
+    rest: Option<TcpListener>,
+    management: Option<TcpListener>,
+    addresses: Addresses,
+    metrics: Metrics,
+    welcome: Option<Welcome>,
+    settings: Settings,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Takes the database and the ports, and makes the first user where there is none.
+    ///
+    /// # Errors
+    /// What stands in the way, in a sentence. Nothing is half-made then.
+    pub async fn bind(settings: Settings, wiring: Wiring) -> Result<Self, StartError> {
+        // The lock before the ports: of two servers in one folder, the second should hear of the
+        // first, and not of a port.
+        let lock = open::lock(&settings).await?;
+        let grpc = listen("grpc.listen", settings.grpc.listen).await?;
+        let rest = if settings.rest.enabled {
+            Some(listen("rest.listen", settings.rest.listen).await?)
+        } else {
+            None
+        };
+        let management = if settings.management.enabled {
+            Some(listen("management.listen", settings.management.listen).await?)
+        } else {
+            None
+        };
+        let addresses = Addresses {
+            grpc: grpc.local_addr()?,
+            rest: rest.as_ref().map(TcpListener::local_addr).transpose()?,
+            management: management.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
+        let metrics = Metrics::install()?;
+        let opened = open::open(&settings, wiring, lock).await?;
+        let welcome = welcome::first_user(&opened.core, &settings, &addresses).await?;
+        opened.lock.set_addresses(&addresses)?;
+        Ok(Self { opened, grpc, rest, management, addresses, metrics, welcome, settings })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What the operator is told at the very first start: the only time that the first user's
+    /// password is seen.
+    pub fn take_welcome(&mut self) -> Option<Welcome> {
+        self.welcome.take()
+    }
+
+    /// Serves until the shutdown is asked for, then lets what is under way end, writes what is
+    /// kept in memory, and closes the database.
+    ///
+    /// # Errors
+    /// What keeps it from serving.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), StartError> {
+        let Self { opened, grpc, rest, management, addresses, metrics, welcome: _, settings } =
+            self;
+        let core = opened.core.clone();
+        let health = grpc::Health::new().await;
+        // Listeners end when this is cancelled: after the health service has said so.
+        let stop = CancellationToken::new();
+        let services = grpc::routes(core.clone(), convert::grpc(&settings, &stop), &health)?;
+        let tasks = TaskTracker::new();
+        tasks.spawn(housekeep(core.clone(), stop.clone()));
+        let serving = tasks.spawn(grpc::serve(
+            grpc,
+            services.clone(),
+            convert::grpc_limits(&settings),
+            stop.clone(),
+        ));
+        if let Some(listener) = rest {
+            let upstream = Upstream::in_process(services, InProcess::Shim);
+            let router = rest::router(upstream, convert::rest(&settings)?);
+            tasks.spawn(http::serve(
+                listener,
+                router,
+                convert::http_limits(&settings),
+                stop.clone(),
+            ));
+        }
+        // The probes answer until the very end, so that an orchestrator sees the stop.
+        let stopped = CancellationToken::new();
+        let probes = management.map(|listener| {
+            let state = ManagementState { ready: ready(&core, &stop), metrics: metrics.clone() };
+            let limits = http::Limits { grace: Duration::ZERO, ..http::Limits::default() };
+            tokio::spawn(http::serve(listener, management::router(state), limits, stopped.clone()))
+        });
+        let upkeep = tokio::spawn(metrics.keep_up(stopped.clone()));
+        health.set_serving().await;
+        log_start(&addresses);
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            ended = serving => ended.map_err(std::io::Error::other)?.map_err(StartError::from),
+        };
+        info!("stopping");
+        health.set_not_serving().await;
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+        if let Err(error) = core.flush_uses().await {
+            warn!(%error, "the last uses of tokens were not written");
+        }
+        stopped.cancel();
+        for task in [Some(upkeep), probes].into_iter().flatten() {
+            // It ends by itself: there is nothing to hear from it.
+            drop(task.await);
+        }
+        opened.close().await;
+        info!("stopped");
+        outcome
+    }
+}
+
+/// Runs the shim alone, as a client of a server elsewhere, until the shutdown is asked for.
+///
+/// # Errors
+/// What stands in the way, in a sentence.
+pub async fn serve_rest(
+    settings: Settings,
+    upstream: Upstream,
+    bound: impl FnOnce(SocketAddr),
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    let listener = listen("rest.listen", settings.rest.listen).await?;
+    let router = rest::router(upstream, convert::rest(&settings)?);
+    bound(listener.local_addr()?);
+    http::serve(listener, router, convert::http_limits(&settings), shutdown).await;
+    Ok(())
+}
+
+/// Brings the database to this version's shape, and closes it.
+///
+/// # Errors
+/// What stands in the way, in a sentence.
+pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
+    let lock = open::lock(settings).await?;
+    open::open_store(settings, None).await?.close().await;
+    drop(lock);
+    Ok(())
+}
+
+/// All services of a database that no server holds, for the operator's own command line.
+///
+/// # Errors
+/// What stands in the way, in a sentence.
+async fn operator(settings: &Settings) -> Result<(Upstream, Opened), StartError> {
+    let lock = open::lock(settings).await?;
+    let opened = open::open(settings, Wiring::default(), lock).await?;
+    let health = grpc::Health::new().await;
+    let stop = CancellationToken::new();
+    let routes: Routes =
+        grpc::routes(opened.core.clone(), convert::grpc(settings, &stop), &health)?;
+    Ok((Upstream::in_process(routes, InProcess::Operator), opened))
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|cause| StartError::Port { setting, address, cause })
+}
+
+fn ready(core: &Core, stop: &CancellationToken) -> Ready {
+    let (core, stop) = (core.clone(), stop.clone());
+    Ready::new(move || {
+        let (core, stop) = (core.clone(), stop.clone());
+        async move {
+            if stop.is_cancelled() {
+                return Err("the server is stopping");
+            }
+            core.check_ready().await.map_err(|_| "the database does not answer")
+        }
+    })
+}
+
+async fn housekeep(core: Core, stop: CancellationToken) {
+    let mut gauges = tokio::time::interval(GAUGES);
+    let mut chores = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = gauges.tick() => core.publish_metrics(),
+            _ = chores.tick() => {
+                if let Err(error) = core.housekeep().await {
+                    warn!(%error, "housekeeping failed; it is tried again");
+                }
+            }
+        }
+    }
+}
+
+fn log_start(addresses: &Addresses) {
+    let Addresses { grpc, rest, management } = addresses;
+    let text = |address: &Option<SocketAddr>| {
+        address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+    };
+    info!(grpc = %grpc, rest = text(rest), management = text(management), "serving");
+}
+
+/// The process's own wiring: its clocks, its randomness.
+impl Default for Wiring {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(crate::domain::clock::SystemClock),
+            random: Arc::new(crate::domain::random::MachineRandom::default()),
+            statement_log: None,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The settings in the words of those who need them.
+
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, http};
+use crate::config::{Callers, Settings};
+use crate::domain::facts::Capacity;
+use crate::domain::hashing::PoolSize;
+use crate::domain::knowledge::Lease;
+use crate::domain::password::HashCost;
+use crate::domain::store::LockoutPolicy;
+use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
+use crate::grpc;
+use crate::rest::{self, BasePath, DialectSettings};
+
+/// About 0.5 KiB each.
+const CAPACITY: Capacity = Capacity { tokens: 100_000, users: 100_000 };
+
+pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
+    let passwords = &settings.passwords;
+    let hash_cost = HashCost {
+        memory_kib: passwords.memory_kib,
+        iterations: passwords.iterations,
+        parallelism: passwords.parallelism,
+    };
+    let lockout = &settings.sign_in.lockout;
+    Ok(CoreSettings {
+        profiles: settings.profiles()?,
+        issuer: settings.tokens.issuer.clone(),
+        audience: settings.tokens.audience.clone(),
+        authorize_callers: match settings.authorize.callers {
+            Callers::Open => AuthorizeCallers::Open,
+            Callers::Authenticated => AuthorizeCallers::Authenticated,
+        },
+        hash_cost: hash_cost.checked().map_err(StartError::HashCost)?,
+        hash_pool: PoolSize { threads: threads(passwords.threads), queue: passwords.queue },
+        failure_grid: passwords.failure_grid,
+        lockout: LockoutPolicy {
+            failures: lockout.failures,
+            first_lock: lockout.first_lock,
+            longest_lock: lockout.longest_lock,
+            forget_after: lockout.forget_after,
+        },
+        address_rate: AddressRate {
+            per_minute: settings.sign_in.rate_per_minute,
+            burst: settings.sign_in.burst,
+        },
+        // One process has the database to itself.
+        lease: Lease::Endless,
+        capacity: CAPACITY,
+    })
+}
+
+/// 0 is one for each core.
+fn threads(setting: usize) -> usize {
+    if setting > 0 {
+        return setting;
+    }
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+pub(super) fn grpc(settings: &Settings, stop: &CancellationToken) -> grpc::Settings {
+    let reflection =
+        if settings.grpc.reflection { grpc::Reflection::On } else { grpc::Reflection::Off };
+    grpc::Settings {
+        trusted_peers: settings.grpc.trusted_peers.clone(),
+        reflection,
+        max_deadline: settings.grpc.max_deadline,
+        max_request_bytes: settings.grpc.max_request_bytes,
+        shutdown: stop.clone(),
+    }
+}
+
+pub(super) fn grpc_limits(settings: &Settings) -> grpc::Limits {
+    grpc::Limits {
+        streams_per_connection: settings.grpc.max_concurrent_streams,
+        drain: settings.shutdown.grace,
+        ..grpc::Limits::default()
+    }
+}
+
+pub(super) fn rest(settings: &Settings) -> Result<rest::Settings, StartError> {
+    let azion = &settings.rest.azion;
+    Ok(rest::Settings {
+        trusted_proxies: settings.rest.trusted_proxies.clone(),
+        deadline: settings.grpc.max_deadline,
+        azion: DialectSettings {
+            enabled: azion.enabled,
+            base_path: BasePath::parse(&azion.base_path)?,
+            realm: azion.realm.clone(),
+            profile: azion.profile.clone(),
+        },
+    })
+}
+
+pub(super) fn http_limits(settings: &Settings) -> http::Limits {
+    http::Limits {
+        connections: settings.rest.max_connections,
+        grace: settings.shutdown.grace,
+        ..http::Limits::default()
+    }
+}

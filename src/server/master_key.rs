@@ -1,0 +1,80 @@
+//! The master key: from the settings, or on SQLite from a file beside the database.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::StartError;
+use crate::config::Settings;
+use crate::domain::random::Random;
+use crate::domain::seal::MasterKey;
+
+/// Whether the database holds keys that a master key sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SealedKeys {
+    /// It does: only their own master key will do.
+    Present,
+    /// It holds none yet.
+    None,
+}
+
+/// Finds the master key; at the very first start makes one, in `<database>.key` with mode 0600.
+///
+/// # Errors
+/// The file can't be read, others may read it, it holds no key; or the database holds sealed keys
+/// and the file is gone: then no new one is made.
+pub(super) fn find(
+    settings: &Settings,
+    database: &Path,
+    sealed: SealedKeys,
+    random: &dyn Random,
+) -> Result<MasterKey, StartError> {
+    if let Some(bytes) = settings.keys.decode().map_err(StartError::MasterKey)? {
+        return MasterKey::new(bytes.as_slice()).map_err(StartError::MasterKey);
+    }
+    let path = PathBuf::from(format!("{}.key", database.display()));
+    match File::open(&path) {
+        Ok(file) => read(&path, file),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => match sealed {
+            SealedKeys::None => make(&path, random),
+            SealedKeys::Present => Err(fault(
+                &path,
+                "it is gone, and the keys in the database were sealed with it; put it back, or set \
+                 keys.master_key",
+            )),
+        },
+        Err(cause) => Err(fault(&path, &cause)),
+    }
+}
+
+fn read(path: &Path, mut file: File) -> Result<MasterKey, StartError> {
+    let mode = file.metadata().map_err(|cause| fault(path, &cause))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(fault(path, "others on this machine may read it: `chmod 600` it"));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).map_err(|cause| fault(path, &cause))?;
+    MasterKey::parse(&text).map_err(|what| fault(path, &format!("what it holds {what}")))
+}
+
+fn make(path: &Path, random: &dyn Random) -> Result<MasterKey, StartError> {
+    let text = MasterKey::generate(random)?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        // The name, too, must survive a power cut: a database whose key is gone is lost.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|cause| fault(path, &cause))?;
+    MasterKey::parse(&text).map_err(|what| fault(path, what))
+}
+
+fn fault(path: &Path, fault: &(impl ToString + ?Sized)) -> StartError {
+    StartError::KeyFile { path: path.to_owned(), fault: fault.to_string() }
+}
