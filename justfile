@@ -1,0 +1,26 @@
+# The entry to all that is done by hand. `just` lists it.
+
+_list:
+    @just --list
+
+# The full check of a change: what CI runs.
+check:
+    scripts/check
+
+# What is quick to say: format, lints.
+lint:
+    cargo fmt --all
+    buf format -w
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The tests whose name holds a word.
+test name="":
+    cargo test --workspace {{ name }}
+
+# A server on a throwaway database.
+serve:
+    TOKEND__DATABASE__URL="sqlite://$(mktemp -d)/tokend.db" cargo run -- serve
+
+# The image that docker-compose.yml runs.
+image:
+    docker build --build-arg TOKEND_COMMIT="$(git rev-parse HEAD)" --tag tokend:latest .
