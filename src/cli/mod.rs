@@ -20,8 +20,6 @@ mod user;
 mod view;
 
 #[cfg(test)]
-mod canned;
-#[cfg(test)]
 mod tests;
 
 use std::io::{self, Write};

@@ -1,8 +1,11 @@
 //! Whole commands, against a server that has its answers ready.
 
-use super::canned::{Call, Canned, Keyboard, tokend};
+use canned::{Call, Canned, Keyboard, tokend};
+
 use super::{Environment, Error, Outcome, Standing};
 use crate::pb;
+
+mod canned;
 
 fn alice() -> pb::User {
     let (id, username) = ("u-1".to_owned(), "alice".to_owned());

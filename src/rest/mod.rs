@@ -15,8 +15,6 @@ mod own;
 mod timestamp;
 
 #[cfg(test)]
-mod fake;
-#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

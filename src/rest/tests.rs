@@ -13,10 +13,12 @@ use http_body::Frame;
 use tonic::{Code, Status};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use super::fake::{Fake, failure, seen};
 use super::{BasePath, DialectSettings, Settings};
 use crate::client::{CLIENT_ADDRESS, REQUEST_ID};
 use crate::pb::{ErrorReason, GetPublicKeysResponse, JsonWebKey, RevokeTokenResponse};
+use fake::{Fake, failure, seen};
+
+pub(super) mod fake;
 
 const BASIC: &str = "Basic dTpw";
 

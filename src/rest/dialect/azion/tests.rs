@@ -14,7 +14,7 @@ use crate::pb::{
     CreateTokenRequest, CreateTokenResponse, ErrorReason, IssuedToken, PasswordCredential,
     RevokeTokenRequest, RevokeTokenResponse, Token,
 };
-use crate::rest::fake::{Asked, Fake, World, come_back, failure, invalid, seen};
+use crate::rest::tests::fake::{Asked, Fake, World, come_back, failure, invalid, seen};
 
 const SECRET: &str = "3a110f2990cfbce7b84265cc027f992acb9743eb";
 // As the vendor's page has it: `echo 'user@domain:password' | base64`.

@@ -19,7 +19,7 @@ use tonic::codegen::{Bytes, Service};
 use tonic::server::NamedService;
 use tonic::service::Routes;
 
-use super::{Args, Command, Error, Outcome, SecretSource, Session, Standing, run};
+use super::super::{Args, Command, Error, Outcome, SecretSource, Session, Standing, run};
 use crate::client::{InProcess, Upstream};
 
 /// A call that came in.

@@ -11,7 +11,7 @@ use tonic::{Code, Request, Status, async_trait};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower::ServiceExt as _;
 
-use super::{Settings, router};
+use super::super::{Settings, router};
 use crate::client::{InProcess, REQUEST_ID, Upstream};
 use crate::pb::key_service_server::{KeyService, KeyServiceServer};
 use crate::pb::token_service_server::{TokenService, TokenServiceServer};
@@ -21,18 +21,18 @@ type Answer<T> = Box<dyn Fn() -> Result<T, Status> + Send + Sync>;
 
 /// What was asked.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Asked {
+pub(in crate::rest) enum Asked {
     Create(pb::CreateTokenRequest),
     Revoke(pb::RevokeTokenRequest),
     Keys,
 }
 
 /// What each call is answered.
-pub(super) struct Fake {
-    pub(super) create: Answer<pb::CreateTokenResponse>,
-    pub(super) revoke: Answer<pb::RevokeTokenResponse>,
-    pub(super) keys: Answer<pb::GetPublicKeysResponse>,
-    pub(super) settings: Settings,
+pub(in crate::rest) struct Fake {
+    pub(in crate::rest) create: Answer<pb::CreateTokenResponse>,
+    pub(in crate::rest) revoke: Answer<pb::RevokeTokenResponse>,
+    pub(in crate::rest) keys: Answer<pb::GetPublicKeysResponse>,
+    pub(in crate::rest) settings: Settings,
 }
 
 impl Default for Fake {
@@ -49,7 +49,7 @@ impl Default for Fake {
 
 /// A shim before a [`Fake`].
 #[derive(Clone)]
-pub(super) struct World {
+pub(in crate::rest) struct World {
     app: axum::Router,
     asked: Arc<Mutex<Vec<(MetadataMap, Asked)>>>,
 }
@@ -60,7 +60,7 @@ struct Server {
 }
 
 impl Fake {
-    pub(super) fn start(self) -> World {
+    pub(in crate::rest) fn start(self) -> World {
         let asked = Arc::default();
         let settings = self.settings.clone();
         let server = Arc::new(Server { fake: self, asked: Arc::clone(&asked) });
@@ -72,7 +72,7 @@ impl Fake {
 }
 
 impl World {
-    pub(super) async fn send<B>(&self, request: http::Request<B>) -> Response<String>
+    pub(in crate::rest) async fn send<B>(&self, request: http::Request<B>) -> Response<String>
     where
         B: http_body::Body<Data = axum::body::Bytes, Error: Into<tonic::codegen::StdError>>
             + Send
@@ -85,13 +85,13 @@ impl World {
     }
 
     /// The one call that the server got.
-    pub(super) fn asked(&self) -> (MetadataMap, Asked) {
+    pub(in crate::rest) fn asked(&self) -> (MetadataMap, Asked) {
         let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
         assert_eq!(asked.len(), 1, "{asked:?}");
         asked.remove(0)
     }
 
-    pub(super) fn was_asked_nothing(&self) -> bool {
+    pub(in crate::rest) fn was_asked_nothing(&self) -> bool {
         self.asked.lock().unwrap().is_empty()
     }
 }
@@ -121,12 +121,12 @@ impl Server {
 }
 
 /// A failure as the contract sends it.
-pub(super) fn failure(code: Code, reason: ErrorReason) -> Status {
+pub(in crate::rest) fn failure(code: Code, reason: ErrorReason) -> Status {
     failure_with(code, reason, |_| {})
 }
 
 /// A failure that names `fields` as wrong.
-pub(super) fn invalid(fields: &[&str]) -> Status {
+pub(in crate::rest) fn invalid(fields: &[&str]) -> Status {
     failure_with(Code::InvalidArgument, ErrorReason::InvalidField, |details| {
         for field in fields {
             details.add_bad_request_violation(*field, "is wrong");
@@ -135,7 +135,7 @@ pub(super) fn invalid(fields: &[&str]) -> Status {
 }
 
 /// A failure that says when to come back.
-pub(super) fn come_back(code: Code, reason: ErrorReason, delay: Duration) -> Status {
+pub(in crate::rest) fn come_back(code: Code, reason: ErrorReason, delay: Duration) -> Status {
     failure_with(code, reason, |details| {
         details.set_retry_info(Some(delay));
     })
@@ -148,7 +148,10 @@ fn failure_with(code: Code, reason: ErrorReason, add: impl FnOnce(&mut ErrorDeta
 }
 
 /// Status, the headers named, and body, as text to compare.
-pub(super) fn seen(response: &Response<String>, headers: &[&str]) -> (u16, Vec<String>, String) {
+pub(in crate::rest) fn seen(
+    response: &Response<String>,
+    headers: &[&str],
+) -> (u16, Vec<String>, String) {
     let text = |name: &&str| {
         let values = response.headers().get_all(*name).into_iter();
         values.map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(" + ")
