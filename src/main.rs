@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    telemetry::tell_panics_in_one_line();
     let args = Args::parse();
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
