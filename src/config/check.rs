@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret as _, SecretString};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
@@ -173,7 +174,10 @@ impl SignIn {
 
 impl Log {
     fn check(&self, faults: &mut Faults) {
-        if EnvFilter::builder().parse(&self.level).is_err() {
+        // `EnvFilter` takes a lone word that is no level for the name of a module.
+        let is_level = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
+        let is_known = self.level.split(',').all(is_level);
+        if !is_known || EnvFilter::builder().parse(&self.level).is_err() {
             faults.add("log.level", "must be a level, or directives such as `info,tokend=debug`");
         }
     }

@@ -175,7 +175,11 @@ impl Sources {
         };
         let mut leaves = Vec::new();
         match File::from_str(&text, FileFormat::Toml).collect() {
-            Ok(table) => flatten("", table, &origin, &mut leaves),
+            Ok(table) => {
+                flatten("", table, &origin, &mut leaves);
+                // A table has no order of its own, and the faults are told in this one.
+                leaves.sort_by(|a, b| a.name.cmp(&b.name));
+            }
             Err(error) => faults.add(&origin, toml_fault(&error, &text)),
         }
         leaves

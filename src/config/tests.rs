@@ -223,6 +223,17 @@ fn refuses_fractions_and_numbers_out_of_bounds() {
 }
 
 #[test]
+fn takes_a_level_or_directives_and_no_word_that_is_neither() {
+    for good in ["info", "WARN", "off", "info,tokend::store=debug", "tokend=trace,hyper=off"] {
+        assert_eq!(House::new("").env("TOKEND__LOG__LEVEL", good).load().log.level, good);
+    }
+    for bad in ["loud", "very loud", "info,loud", "tokend=loud", "info tokend"] {
+        let faults = House::new("").env("TOKEND__LOG__LEVEL", bad).faults();
+        assert!(faults.len() == 1 && faults[0].starts_with("log.level (from "), "{bad} {faults:?}");
+    }
+}
+
+#[test]
 fn reads_lists_from_the_file_and_from_words_between_commas() {
     let settings = House::new("realms = ['a', 'b']\n[grpc]\ntrusted_peers = ['10.0.0.0/8']")
         .env("TOKEND__REST__TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8")
