@@ -88,8 +88,12 @@ pub enum StartError {
     Machine(#[from] std::io::Error),
 }
 
-/// The cause belongs into the sentence here: it is the operator's own machine.
+/// The cause belongs into the sentence here, for it is the operator's own machine; where the fault
+/// is internal, it is all that says anything.
 fn core(error: &CoreError) -> String {
+    if let CoreError::Internal(cause) = error {
+        return cause.to_string();
+    }
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

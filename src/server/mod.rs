@@ -86,9 +86,16 @@ impl Server {
         };
         let metrics = Metrics::install()?;
         let opened = open::open(&settings, wiring, lock).await?;
-        let welcome = welcome::first_user(&opened.core, &settings, &addresses).await?;
-        opened.lock.set_addresses(&addresses)?;
-        Ok(Self { opened, grpc, rest, management, addresses, metrics, welcome, settings })
+        match welcome::first_user(&opened.core, &settings, &addresses).await {
+            Ok(welcome) => {
+                opened.lock.set_addresses(&addresses)?;
+                Ok(Self { opened, grpc, rest, management, addresses, metrics, welcome, settings })
+            }
+            Err(error) => {
+                opened.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// Where it listens.

@@ -72,14 +72,28 @@ pub(super) async fn open(
     wiring: Wiring,
     lock: DatabaseLock,
 ) -> Result<Opened, StartError> {
+    let store = Arc::new(open_store(settings, wiring.statement_log).await?);
+    match open_core(settings, wiring, &store).await {
+        Ok(core) => Ok(Opened { core, store, lock }),
+        Err(error) => {
+            // Else its log stays behind.
+            store.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn open_core(
+    settings: &Settings,
+    wiring: Wiring,
+    store: &Arc<SeaStore>,
+) -> Result<Core, StartError> {
     let core_settings = convert::core(settings)?;
-    let Wiring { clock, random, statement_log } = wiring;
-    let store = Arc::new(open_store(settings, statement_log).await?);
+    let Wiring { clock, random, statement_log: _ } = wiring;
     let rows = store.list_keys().await.map_err(CoreError::from)?;
     let sealed = if rows.is_empty() { SealedKeys::None } else { SealedKeys::Present };
     let master = master_key::find(settings, &path(settings)?, sealed, &*random)?;
-    let port: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+    let port: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
     let parts = Parts { store: port, clock, random, master, settings: core_settings };
-    let core = Core::open(parts).await?;
-    Ok(Opened { core, store, lock })
+    Ok(Core::open(parts).await?)
 }
