@@ -151,6 +151,16 @@ mod tests {
         };
         let mut out = Vec::new();
         welcome.write(&mut out).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+        This is the first start. The user o'hara may do everything.
+
+          password: p w"
+
+        It is shown this once. To try it:
+
+          curl -i -X POST -u 'o'\''hara:p w"' http://127.0.0.1:8080/tokens
+          grpcurl -plaintext -d '{"password":{"username":"o'\''hara","password":"p w\""}}' 127.0.0.1:50051 tokend.v1.TokenService/CreateToken
+          buf curl --protocol grpc --http2-prior-knowledge -d '{"password":{"username":"o'\''hara","password":"p w\""}}' http://127.0.0.1:50051/tokend.v1.TokenService/CreateToken
+        "#);
     }
 }
