@@ -125,7 +125,8 @@ struct Stated {
     choice: RoleChoice,
     expires_at: Option<Timestamp>,
     refresh: Option<TokenId>,
-    revoked: bool,
+    token_revoked: bool,
+    grant_revoked: bool,
 }
 
 impl Core {
@@ -209,7 +210,7 @@ impl Core {
         view: &View,
         stated: Stated,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
-        if stated.revoked {
+        if stated.token_revoked {
             return Ok(Err(DenyReason::RevokedToken));
         }
         if stated.expires_at.is_some_and(|end| end <= self.now()) {
@@ -220,7 +221,8 @@ impl Core {
         };
         match user.state {
             UserState::Disabled => return Ok(Err(DenyReason::DisabledUser)),
-            UserState::Active if stated.generation != user.generation => {
+            // After the user: whoever is disabled lost their grants by it, and should hear why.
+            UserState::Active if stated.grant_revoked || stated.generation != user.generation => {
                 return Ok(Err(DenyReason::RevokedToken));
             }
             UserState::Active => {}
@@ -276,7 +278,8 @@ impl Core {
             choice: roles.clone(),
             expires_at: *expires_at,
             refresh: None,
-            revoked: revoked_at.is_some() || grant.revoked_at.is_some(),
+            token_revoked: revoked_at.is_some(),
+            grant_revoked: grant.revoked_at.is_some(),
         }))
     }
 
@@ -359,7 +362,8 @@ fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Sta
         choice: roles.clone(),
         expires_at: *expires_at,
         refresh: refresh.clone(),
-        revoked: view.facts().is_jti_revoked(id) || view.facts().is_grant_revoked(*grant),
+        token_revoked: view.facts().is_jti_revoked(id),
+        grant_revoked: view.facts().is_grant_revoked(*grant),
     }
 }
 

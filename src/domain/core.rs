@@ -161,15 +161,13 @@ impl Core {
     /// # Errors
     /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
     pub async fn flush_uses(&self) -> Result<(), Error> {
-        let uses = self.uses.take();
-        if uses.is_empty() {
-            return Ok(());
+        let uses = self.uses.list();
+        if !uses.is_empty() {
+            self.store.touch_tokens(&uses).await?;
+            // Only now: a refresh in between must find the use here or there.
+            self.uses.forget(&uses);
         }
-        let written = self.store.touch_tokens(&uses).await;
-        if written.is_err() {
-            self.uses.put_back(uses);
-        }
-        Ok(written?)
+        Ok(())
     }
 
     /// Answers where decisions can be made now.

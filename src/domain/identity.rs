@@ -14,6 +14,9 @@ use super::permission::Permission;
 /// The longest display name and description, in characters.
 pub const MAX_TEXT: usize = 255;
 
+/// The longest form that names are compared by, in characters.
+const MAX_KEY: usize = 640;
+
 /// A separate set of users and roles: `[a-z0-9-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Realm(Arc<str>);
@@ -96,6 +99,10 @@ impl Username {
         }
         let key: String = text.nfkc().default_case_fold().nfkc().collect();
         let key = key.trim().to_owned();
+        // NFKC can make eighteen characters of one.
+        if key.chars().count() > MAX_KEY {
+            return Err("must be at most 640 characters in its normal form");
+        }
         // NFKC makes a `:` of its full-width form, which Basic could not carry.
         if key.is_empty() || key.contains(':') {
             return Err("must hold a letter or digit, and no `:` in any form");

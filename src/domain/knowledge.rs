@@ -5,7 +5,6 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::calls::Wait;
 use super::clock::{Clock, Instant};
 use super::error::Error;
 use super::facts::{Capacity, Fact, FactKey, Facts, Kept, Shelf};
@@ -13,9 +12,11 @@ use super::identity::{Realm, Role, RoleId, User, UserId};
 use super::keys::KeyRing;
 use super::loads::Loads;
 use super::seal::MasterKey;
-use super::store::{Answer, Change, Committed, Mark, More, Seq, Store, StoreError};
+use super::store::{Answer, Change, More, Seq, Store};
 use super::token::{Grant, GrantId, Token, TokenDigest};
 use arc_swap::ArcSwap;
+
+mod commit;
 
 /// How long a call waits for a sync before it gives up.
 const SYNC_PATIENCE: Duration = Duration::from_secs(2);
@@ -256,66 +257,6 @@ impl Knowledge {
         Ok(())
     }
 
-    /// Does what changes the database, and answers once every replica has surely heard of it.
-    ///
-    /// It runs in a task of its own, so that no caller's hanging up leaves a change committed and
-    /// not applied.
-    ///
-    /// # Errors
-    /// What `mutation` answers; [`Error::Unavailable`] where it is not known what was committed.
-    pub async fn commit<T, F>(self: &Arc<Self>, wait: Wait, mutation: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Answer<Committed<T>>> + Send + 'static,
-    {
-        let this = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let answer = mutation.await;
-            this.settle(Left::by(&answer), wait).await?;
-            Ok(answer?.value)
-        });
-        task.await.map_err(Error::internal)?
-    }
-
-    async fn settle(&self, left: Left, wait: Wait) -> Result<(), Error> {
-        match left {
-            Left::Nothing => Ok(()),
-            // Somebody did it before, and may have died before they had waited.
-            Left::AlreadyDone => match self.lease {
-                Lease::For(length) if wait == Wait::ForAll => {
-                    wait_out(length).await;
-                    self.sync().await
-                }
-                Lease::For(_) | Lease::Endless => Ok(()),
-            },
-            Left::Change(mark) => {
-                self.sync_past(mark).await?;
-                match self.lease {
-                    Lease::For(length) if wait == Wait::ForAll => {
-                        wait_out(length).await;
-                        self.sync_past(mark).await
-                    }
-                    Lease::For(_) | Lease::Endless => Ok(()),
-                }
-            }
-            // It may have been committed: nothing is believed before the tail was read.
-            Left::Unsure => {
-                self.known.load().facts.suspend();
-                self.sync().await
-            }
-        }
-    }
-
-    /// Reads the tail, which must hold this change: else nothing is believed.
-    async fn sync_past(&self, mark: Mark) -> Result<(), Error> {
-        let synced = self.sync().await;
-        let known = self.known.load();
-        if synced.is_err() || known.facts.known() < mark.seq {
-            known.facts.suspend();
-        }
-        synced
-    }
-
     async fn sync_for_caller(self: &Arc<Self>) -> Result<(), Error> {
         let this = Arc::clone(self);
         // A task of its own, so that a caller who gives up does not end it for the others.
@@ -334,15 +275,14 @@ impl Knowledge {
             let known = self.known.load_full();
             let mark = known.facts.known_mark();
             let tail = self.store.changes_from(mark.seq).await?;
-            let (first, fresh) = match tail.changes.split_first() {
-                Some(((first, _), fresh)) if *first == mark => (first, fresh),
+            let fresh = match tail.changes.split_first() {
+                Some(((first, _), fresh)) if *first == mark => fresh,
                 // The list was purged past us, or a failover lost what we knew.
                 Some(_) | None => return self.reload(began).await,
             };
             if fresh.iter().any(|(_, change)| *change == Change::Unknown) {
                 return self.reload(began).await;
             }
-            debug_assert_eq!(*first, mark);
             known.facts.apply(fresh);
             match tail.more {
                 // A page that came back full extends nothing.
@@ -372,35 +312,6 @@ impl Knowledge {
             Lease::For(length) => Some(began.plus(length)),
         }
     }
-}
-
-/// What a mutation left behind.
-enum Left {
-    /// It was refused.
-    Nothing,
-    /// There was nothing to do.
-    AlreadyDone,
-    /// This change is committed.
-    Change(Mark),
-    /// Nobody knows.
-    Unsure,
-}
-
-impl Left {
-    fn by<T>(answer: &Answer<Committed<T>>) -> Self {
-        match answer {
-            Ok(Committed { mark: Some(mark), value: _ }) => Self::Change(*mark),
-            Ok(Committed { mark: None, value: _ }) => Self::AlreadyDone,
-            Err(StoreError::CallerGone) => Self::Nothing,
-            Err(StoreError::Unavailable(_) | StoreError::Broken(_)) => Self::Unsure,
-        }
-    }
-}
-
-/// Waits until a lease of this length has surely run out everywhere. A quarter more, for clocks
-/// may be slewed.
-async fn wait_out(lease: Duration) {
-    tokio::time::sleep(lease + lease / 4 + Duration::from_millis(10)).await;
 }
 
 /// Reads where the list of changes stands, then everything that must be known from the start.

@@ -20,7 +20,10 @@ impl Loads {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(key.clone()).or_default())
         };
-        Turn { all: Arc::clone(&self.0), key, guard: Some(lock.lock_owned().await) }
+        // Before the wait, so that a caller who gives up leaves nothing behind.
+        let mut turn = Turn { all: Arc::clone(&self.0), key, guard: None };
+        turn.guard = Some(lock.lock_owned().await);
+        turn
     }
 }
 

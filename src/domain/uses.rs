@@ -30,16 +30,19 @@ impl Uses {
         self.uses().contains_key(id)
     }
 
-    /// Takes what is to be written.
+    /// Lists what is to be written.
     #[must_use]
-    pub fn take(&self) -> Vec<(TokenId, Timestamp)> {
-        self.uses().drain().collect()
+    pub fn list(&self) -> Vec<(TokenId, Timestamp)> {
+        self.uses().iter().map(|(id, at)| (id.clone(), *at)).collect()
     }
 
-    /// Takes back what could not be written.
-    pub fn put_back(&self, uses: Vec<(TokenId, Timestamp)>) {
-        for (id, at) in uses {
-            self.note(&id, at);
+    /// Forgets what was written, but for what was used again since.
+    pub fn forget(&self, written: &[(TokenId, Timestamp)]) {
+        let mut uses = self.uses();
+        for (id, at) in written {
+            if uses.get(id) == Some(at) {
+                uses.remove(id);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::domain::Core;
 use crate::grpc;
 use crate::rest;
 use crate::store::lock::Addresses;
+use crate::store::{Connections, SeaStore};
 
 mod convert;
 mod error;
@@ -124,7 +125,7 @@ impl Server {
         let stop = CancellationToken::new();
         let services = grpc::routes(core.clone(), convert::grpc(&settings, &stop), &health)?;
         let tasks = TaskTracker::new();
-        tasks.spawn(housekeep(core.clone(), stop.clone()));
+        tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
         let serving = tasks.spawn(grpc::serve(
             grpc,
             services.clone(),
@@ -233,19 +234,30 @@ fn ready(core: &Core, stop: &CancellationToken) -> Ready {
     })
 }
 
-async fn housekeep(core: Core, stop: CancellationToken) {
+async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {
     let mut gauges = tokio::time::interval(GAUGES);
     let mut chores = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = gauges.tick() => core.publish_metrics(),
+            _ = gauges.tick() => {
+                core.publish_metrics();
+                publish_connections(&store);
+            }
             _ = chores.tick() => {
                 if let Err(error) = core.housekeep().await {
                     warn!(%error, "housekeeping failed; it is tried again");
                 }
             }
         }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is read by eye")]
+fn publish_connections(store: &SeaStore) {
+    for Connections { sort, open, busy } in store.connections() {
+        metrics::gauge!("tokend_database_connections", "sort" => sort).set(open as f64);
+        metrics::gauge!("tokend_database_connections_busy", "sort" => sort).set(busy as f64);
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Wiring {
 /// A core, and what it holds on to.
 pub(super) struct Opened {
     pub(super) core: Core,
-    store: Arc<SeaStore>,
+    pub(super) store: Arc<SeaStore>,
     pub(super) lock: DatabaseLock,
 }
 

@@ -1,4 +1,4 @@
-//! The database behind the port `domain::store`, through SeaORM. Nothing here but [`sqlite`] knows
+//! The database behind the port `domain::store`, through SeaORM. Nothing here but `sqlite` knows
 //! which database it is.
 
 use std::fmt;
@@ -89,6 +89,17 @@ pub enum OpenError {
     Refused(#[from] DbErr),
 }
 
+/// How many connections of one sort there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// `read` or `write`.
+    pub sort: &'static str,
+    /// How many are open.
+    pub open: usize,
+    /// How many of them are in use.
+    pub busy: usize,
+}
+
 /// The store: the implementation of [`crate::domain::store::Store`].
 pub struct SeaStore {
     // SQLite has one writer: a pool of one queues them here, where each wait has a bound.
@@ -127,6 +138,16 @@ impl SeaStore {
                 tracing::warn!(%error, "a connection to the database did not close");
             }
         }
+    }
+
+    /// Counts the connections that are in use, and all there are: those that read, and the one
+    /// that writes.
+    #[must_use]
+    pub fn connections(&self) -> [Connections; 2] {
+        [("read", &self.readers), ("write", &self.writer)].map(|(sort, pool)| {
+            let (open, idle) = sqlite::count(pool);
+            Connections { sort, open, busy: open.saturating_sub(idle) }
+        })
     }
 
     /// Begins to read: all that is read until it is dropped is of one moment.

@@ -98,6 +98,12 @@ fn connection(pool: SqlitePool) -> DatabaseConnection {
     SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)
 }
 
+/// Counts the connections of a pool: those that are open, and the idle ones among them.
+pub(super) fn count(pool: &DatabaseConnection) -> (usize, usize) {
+    let pool = pool.get_sqlite_connection_pool();
+    (usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle())
+}
+
 /// Makes the file where it is missing, readable by its owner alone: SQLite would let the umask
 /// decide. Its log takes the mode from it.
 fn make_file(path: &Path) -> Result<(), OpenError> {

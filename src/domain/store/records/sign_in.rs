@@ -1,0 +1,67 @@
+//! Attempts to prove a user by password.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::Audit;
+use crate::domain::clock::Timestamp;
+use crate::domain::identity::{Realm, User, Username};
+
+/// How failed sign-ins lock a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockoutPolicy {
+    /// The failure that locks: the n-th, and each one after.
+    pub failures: u32,
+    /// How long the first lock lasts; each next is twice as long.
+    pub first_lock: Duration,
+    /// How long a lock lasts at most.
+    pub longest_lock: Duration,
+    /// How long after the last failure all are forgotten.
+    pub forget_after: Duration,
+}
+
+/// An attempt to prove a user by password.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The realm.
+    pub realm: Realm,
+    /// The name.
+    pub username: Username,
+    /// The network it comes from: the address, or the /64 of an IPv6 one; empty where unknown. One
+    /// that the name signed in from within 30 days has a counter of its own.
+    pub network: String,
+    /// How failures lock.
+    pub policy: LockoutPolicy,
+    /// When.
+    pub at: Timestamp,
+    /// What is remembered where this attempt locks the name.
+    pub lock_audit: Audit,
+}
+
+/// What came of an attempt so far. The failure is counted already.
+#[derive(Debug)]
+pub enum AttemptStart {
+    /// The name is locked: nothing was counted.
+    Locked,
+    /// There is no such user; a shared row counts the attempt.
+    Unknown,
+    /// The user, to be proven.
+    Known {
+        /// Who they are, with the generation that a new grant must carry.
+        user: User,
+        /// The hash of their password; `None`: they have none.
+        password_hash: Option<PasswordHash>,
+    },
+}
+
+/// The hash of a password: a PHC string.
+#[derive(Clone)]
+pub struct PasswordHash(pub SecretString);
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash")
+    }
+}
