@@ -75,7 +75,7 @@ pub async fn serve(
         .max_connection_age(limits.connection_age)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            Incoming::new(listener, limits.greeting),
+            Incoming::new(listener, limits.greeting, shutdown.clone()),
             shutdown.clone().cancelled_owned(),
         );
     let drained = async {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, Timeout, sleep, timeout};
 use tokio_stream::Stream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// How long no connection is taken after the machine could not give one.
@@ -22,13 +23,19 @@ const GREETING_BYTES: usize = 24;
 pub(super) struct Incoming {
     listener: TcpListener,
     greeting: Duration,
+    shutdown: CancellationToken,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
-    /// Takes the connections of a listener, each of which must greet within this time.
-    pub(super) const fn new(listener: TcpListener, greeting: Duration) -> Self {
-        Self { listener, greeting, pause: None }
+    /// Takes the connections of a listener, each of which must greet within this time, and before
+    /// the shutdown.
+    pub(super) const fn new(
+        listener: TcpListener,
+        greeting: Duration,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { listener, greeting, shutdown, pause: None }
     }
 }
 
@@ -43,7 +50,8 @@ impl Stream for Incoming {
             }
             match ready!(self.listener.poll_accept(cx)) {
                 Ok((stream, _)) => {
-                    return Poll::Ready(Some(Connection::new(stream, self.greeting)));
+                    let end = timeout(self.greeting, self.shutdown.clone().cancelled_owned());
+                    return Poll::Ready(Some(Connection::new(stream, end)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 // Most likely there are no more file descriptors, and won't be in a moment either.
@@ -64,13 +72,13 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct Greeting {
     missing: usize,
-    end: Pin<Box<Sleep>>,
+    end: Pin<Box<Timeout<WaitForCancellationFutureOwned>>>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, greeting: Duration) -> io::Result<Self> {
+    fn new(stream: TcpStream, end: Timeout<WaitForCancellationFutureOwned>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let greeting = Greeting { missing: GREETING_BYTES, end: Box::pin(sleep(greeting)) };
+        let greeting = Greeting { missing: GREETING_BYTES, end: Box::pin(end) };
         Ok(Self { stream, greeting: Some(greeting) })
     }
 }
@@ -96,7 +104,8 @@ impl AsyncRead for Connection {
         if greeting.missing == 0 {
             self.greeting = None;
         } else if polled.is_pending() {
-            ready!(greeting.end.as_mut().poll(cx));
+            // Late, or the server stops: the same for one who has not even spoken.
+            let _ = ready!(greeting.end.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled

@@ -93,6 +93,20 @@ async fn drops_a_peer_that_never_speaks() {
 }
 
 #[tokio::test]
+async fn does_not_wait_for_a_peer_that_never_spoke() {
+    let (long, shutdown) = (Duration::from_hours(1), CancellationToken::new());
+    let limits = Limits { greeting: long, drain: long, ..Limits::default() };
+    let health = Health::new().await;
+    let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
+    let silent = TcpStream::connect(address).await.unwrap();
+    // Taken after the silent one.
+    drop(call(address, "Check", "10S").await);
+    shutdown.cancel();
+    soon(served).await.unwrap().unwrap();
+    drop(silent);
+}
+
+#[tokio::test]
 async fn tells_watchers_that_it_stops_and_does_not_wait_for_them() {
     let (health, shutdown) = (Health::new().await, CancellationToken::new());
     health.set_serving().await;
