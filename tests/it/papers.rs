@@ -1,0 +1,38 @@
+//! The papers name what is there.
+
+use std::path::{Path, PathBuf};
+
+/// Folders at the root of which the papers speak.
+const FOLDERS: [&str; 7] = [".ci/", "docs/", "migrations/", "proto/", "scripts/", "src/", "tests/"];
+
+/// Finds the paths in backticks; a bare `name.rs` is of the folder of the path before it.
+fn paths(paper: &str) -> Vec<PathBuf> {
+    let mut folder = PathBuf::new();
+    let mut paths = Vec::new();
+    // Between the first backtick and the second, the third and the fourth …
+    for word in paper.split('`').skip(1).step_by(2) {
+        if FOLDERS.iter().any(|root| word.starts_with(root)) && !word.contains(char::is_whitespace)
+        {
+            folder = Path::new(word).parent().map(Path::to_owned).unwrap_or_default();
+            paths.push(PathBuf::from(word));
+        } else if Path::new(word).extension().is_some_and(|end| end == "rs") && !word.contains('/')
+        {
+            paths.push(folder.join(word));
+        }
+    }
+    paths
+}
+
+#[test]
+fn name_only_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md"] {
+        let paper = std::fs::read_to_string(root.join(name)).unwrap();
+        // Fences would shift the pairs.
+        let paths = paths(&paper.replace("```", ""));
+        assert!(!paths.is_empty(), "{name}");
+        for path in paths {
+            assert!(root.join(&path).exists(), "{name} names {}", path.display());
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The process as its user meets it: started, asked, stopped, killed.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokend::client::Upstream;
+use tokend::server::remote;
+
+mod bad_input;
+mod commands;
+mod crash;
+mod first_start;
+mod readme;
+mod shell;
+mod stop;
+mod story;
+
+/// How long a process may say nothing. More than anything here takes.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is said once all listeners are open.
+const SERVING: &str = " serving ";
+
+/// A client that no proxy of the machine's environment comes between.
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// A folder of its own, and the environment of what runs in it.
+struct Place {
+    folder: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let any = "127.0.0.1:0";
+        let place = Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        place
+            .with("TOKEND__GRPC__LISTEN", any)
+            .with("TOKEND__REST__LISTEN", any)
+            .with("TOKEND__MANAGEMENT__LISTEN", any)
+            .with("TOKEND__DATABASE__LOCK_WAIT", "50ms")
+            // So that whatever shows a stack trace shows it here.
+            .with("RUST_BACKTRACE", "1")
+    }
+
+    /// With this in the environment, over what was there.
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// What lies in the folder.
+    fn names(&self) -> BTreeSet<String> {
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Starts the server and waits until it serves.
+    fn serve(&self) -> Running {
+        let mut server = self.start(&[], "");
+        server.wait_for(SERVING);
+        server
+    }
+
+    /// Runs a command to its end.
+    fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments, "").ended()
+    }
+
+    /// Runs a command that reads `input` to its end.
+    fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
+        self.start(arguments, input).ended()
+    }
+
+    fn start(&self, arguments: &[&str], input: &str) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokend"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Running::start(command, input, self.folder.path())
+    }
+}
+
+/// A process on its way; dropped, it is killed.
+struct Running {
+    child: Child,
+    stdout: File,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Running {
+    fn start(mut command: Command, input: &str, folder: &Path) -> Self {
+        // A file, for nobody has to read it in time.
+        let stdout = tempfile::tempfile().unwrap();
+        command.stdout(stdout.try_clone().unwrap()).stderr(Stdio::piped()).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Who does not read their input has not failed by that.
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (told, lines) = channel();
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                if told.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, stdout, lines, seen: Vec::new(), folder: folder.to_owned() }
+    }
+
+    /// Reads the log up to a line that holds these words.
+    fn wait_for(&mut self, words: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| self.fail(&format!("never said {words:?}")));
+            self.seen.push(line.clone());
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    #[expect(clippy::panic, reason = "a test that can't go on has failed")]
+    fn fail(&self, why: &str) -> ! {
+        panic!("{why}; it said: {:#?}", self.seen)
+    }
+
+    /// Where a listener of a server is: `grpc`, `rest` or `management`.
+    fn address(&self, listener: &str) -> String {
+        let lock = fs::read_to_string(self.folder.join("tokend.db.lock")).unwrap();
+        let mut lines = lock.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(name, _)| *name == listener).unwrap().1.to_owned()
+    }
+
+    fn url(&self, listener: &str) -> String {
+        format!("http://{}", self.address(listener))
+    }
+
+    /// The clients of a server.
+    fn upstream(&self) -> Upstream {
+        Upstream::remote(remote(&self.url("grpc").parse().unwrap()).unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that was written to stdout until now.
+    fn stdout(&mut self) -> String {
+        let mut text = String::new();
+        self.stdout.rewind().unwrap();
+        self.stdout.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// What the first start says of the first user.
+    fn welcome(&mut self) -> Welcome {
+        Welcome(self.stdout())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Asks a server to stop, and waits for its end.
+    fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Ends the process without any notice.
+    fn kill(self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.ended().code, None);
+    }
+
+    /// Waits for the end.
+    fn ended(mut self) -> Ended {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => self.fail("does not end"),
+            }
+        }
+        let code = self.child.wait().unwrap().code();
+        Ended { code, stdout: self.stdout(), stderr: std::mem::take(&mut self.seen) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+struct Ended {
+    /// `None` where a signal ended it.
+    code: Option<i32>,
+    stdout: String,
+    stderr: Vec<String>,
+}
+
+impl Ended {
+    /// What it wrote, where it went well.
+    #[track_caller]
+    fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.stdout
+    }
+
+    /// What it wrote, read as JSON, where it went well.
+    #[track_caller]
+    fn json(self) -> serde_json::Value {
+        serde_json::from_str(&self.ok()).unwrap()
+    }
+
+    /// The one sentence by which it says why it failed.
+    #[track_caller]
+    fn sentence(self) -> String {
+        let faults = self.faults();
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        faults.concat()
+    }
+
+    /// The sentences by which it says why it failed.
+    #[track_caller]
+    fn faults(self) -> Vec<String> {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:#?}");
+        let text = self.stderr.join("\n");
+        let sentences = text.strip_prefix("tokend: ").expect("says who speaks");
+        sentences.lines().map(str::to_owned).collect()
+    }
+}
+
+/// What the first start says of the first user.
+struct Welcome(String);
+
+impl Welcome {
+    fn password(&self) -> String {
+        self.line("password: ").trim_start_matches("password: ").to_owned()
+    }
+
+    /// The line that begins so.
+    fn line(&self, start: &str) -> String {
+        let mut lines = self.0.lines().map(str::trim).filter(|line| line.starts_with(start));
+        let line = lines.next().unwrap().to_owned();
+        assert_eq!(lines.next(), None);
+        line
+    }
+}

@@ -1,0 +1,102 @@
+//! A new user's story by the command line: on a running server, and on the database alone.
+
+use serde_json::Value;
+
+use super::{Ended, Place};
+
+const ALICE: &str = "alice's own password";
+
+/// Who tells the story: how the commands before alice's token sign in, and how she gets it.
+struct Teller<'a> {
+    place: &'a Place,
+    signed_in: &'a [&'a str],
+    make_token: &'a dyn Fn() -> String,
+}
+
+impl Teller<'_> {
+    fn run(&self, command: &str, input: &str) -> Ended {
+        let words: Vec<_> = command.split(' ').chain(self.signed_in.iter().copied()).collect();
+        self.place.run_with(&words, input)
+    }
+
+    fn tell(&self) {
+        let role = self.run("role put orders-clerk --permission orders:read", "").ok();
+        assert_eq!(role, "The role orders-clerk grants: orders:read\n");
+        let add = "user add alice --role orders-clerk --password-stdin --output json";
+        let user = self.run(add, &format!("{ALICE}\n")).json();
+        let field = |name: &str| user.get(name).and_then(Value::as_str);
+        assert_eq!((field("username"), field("state")), (Some("alice"), Some("active")));
+        let tokens = [(self.make_token)(), (self.make_token)()];
+        for token in &tokens {
+            assert_eq!(self.check(token, "orders:read"), (0, "allow".into(), None));
+            let missing = (3, "deny".into(), Some("missing_permission".into()));
+            assert_eq!(self.check(token, "orders:write"), missing);
+        }
+        let listed = self.run("token list --user alice --state active --output json", "").json();
+        assert_eq!(listed.as_array().unwrap().len(), tokens.len(), "{listed}");
+
+        let said = self.run("user disable alice", "").ok();
+        assert_eq!(said, "alice is disabled, and all of their tokens have ended\n");
+        for token in &tokens {
+            let disabled = (3, "deny".into(), Some("disabled_user".into()));
+            assert_eq!(self.check(token, "orders:read"), disabled);
+        }
+        let left = self.run("token list --user alice --state active --output json", "").json();
+        assert_eq!(left, serde_json::json!([]));
+    }
+
+    /// Checks a token: the exit code, the decision and why not.
+    fn check(&self, token: &str, permission: &str) -> (i32, String, Option<String>) {
+        let words = ["token", "check", "--permission", permission, "--output", "json"];
+        let ended = self.place.run_with(&words, &format!("{token}\n"));
+        let code = ended.code.unwrap();
+        let answer: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let word = |name: &str| answer.get(name)?.as_str().map(str::to_owned);
+        (code, word("decision").unwrap(), word("deny_reason"))
+    }
+}
+
+#[test]
+fn lives_a_user_s_life_on_a_running_server() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let place = place.with("TOKEND_PASSWORD", server.welcome().password());
+    let url = server.url("grpc");
+    let as_alice = |command: &str| {
+        let words: Vec<_> = command.split(' ').chain(["--as", "alice", "--server", &url]).collect();
+        Place::new().with("TOKEND_PASSWORD", ALICE).run(&words)
+    };
+    let create = "token create --profile personal --name ci";
+    let make_token = || as_alice(create).ok().trim_end().to_owned();
+    Teller { place: &place, signed_in: &["--as", "admin"], make_token: &make_token }.tell();
+
+    let sentence = as_alice(create).sentence();
+    assert!(sentence.starts_with("you were not signed in: "), "{sentence}");
+}
+
+#[test]
+fn lives_a_user_s_life_on_the_database_alone() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    let make_token = || {
+        let words = ["token", "create", "--profile", "personal", "--name", "ci", "--user", "alice"];
+        place.run(&words).ok().trim_end().to_owned()
+    };
+    Teller { place: &place, signed_in: &[], make_token: &make_token }.tell();
+}
+
+#[test]
+fn tells_an_operator_what_to_do_who_has_no_database() {
+    let place = Place::new();
+    let sentence = place.run(&["user", "list"]).sentence();
+    assert!(sentence.starts_with("there is no database at tokend.db: "), "{sentence}");
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn asks_who_is_there_where_a_server_runs() {
+    let place = Place::new();
+    let _server = place.serve();
+    let sentence = place.run(&["user", "list"]).sentence();
+    assert!(sentence.starts_with("the server wants to know who you are: "), "{sentence}");
+}
