@@ -82,8 +82,8 @@ pub struct Username {
 }
 
 impl Username {
-    /// Reads a name: 1 to 255 characters without `:` or control characters, and no white space
-    /// at either end.
+    /// Reads a name: 1 to 255 characters without `:` or control characters. White space at either
+    /// end is kept, and makes it no other name.
     ///
     /// # Errors
     /// What is wrong with it, to follow a field's name.
