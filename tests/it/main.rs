@@ -1,5 +1,13 @@
 //! The tests of the whole, in one binary.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed"
+)]
 
+mod authorize;
 mod layers;
+#[expect(dead_code, reason = "each behaviour's tests use a part of it")]
+mod support;
