@@ -9,5 +9,6 @@
 
 mod authorize;
 mod layers;
+mod rest;
 #[expect(dead_code, reason = "each behaviour's tests use a part of it")]
 mod support;

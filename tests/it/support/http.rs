@@ -97,6 +97,18 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// The headers, sorted, without what differs from call to call.
+    pub(crate) fn headers(&self) -> String {
+        let mut headers: Vec<_> = self.headers.iter().collect();
+        headers.sort_by_key(|(name, _)| name.as_str());
+        let lines = headers.into_iter().map(|(name, value)| {
+            let volatile = VOLATILE.contains(&name.as_str());
+            let value = if volatile { "[volatile]" } else { value.to_str().unwrap_or("[bytes]") };
+            format!("{name}: {value}\n")
+        });
+        lines.collect()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self}"))
     }
@@ -105,13 +117,7 @@ impl Exchange {
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}\n\n{}", self.method, self.path, self.status)?;
-        let mut headers: Vec<_> = self.headers.iter().collect();
-        headers.sort_by_key(|(name, _)| name.as_str());
-        for (name, value) in headers {
-            let volatile = VOLATILE.contains(&name.as_str());
-            let value = if volatile { "[volatile]" } else { value.to_str().unwrap_or("[bytes]") };
-            writeln!(f, "{name}: {value}")?;
-        }
+        write!(f, "{}", self.headers())?;
         write!(f, "\n{}", self.body)
     }
 }
