@@ -2,12 +2,28 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test that can't go on has failed"
 )]
+#![expect(clippy::default_trait_access, reason = "a request's name is that of its call")]
 
+mod audit;
 mod authorize;
+mod create;
+mod directory;
+mod keys;
 mod layers;
-#[expect(dead_code, reason = "each behaviour's tests use a part of it")]
+mod listing;
+mod matrix;
+mod permissions;
+mod reads;
+mod realms;
+mod refresh;
+mod revoke;
+mod secrets;
+mod service;
+mod sign_in;
 mod support;
+mod survival;
