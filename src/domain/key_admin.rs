@@ -17,10 +17,12 @@ use super::token::KeyId;
 const SLACK: Duration = Duration::from_hours(24);
 
 impl Core {
-    /// Answers the keys that the world may verify our tokens with.
-    #[must_use]
-    pub fn public_keys(&self) -> Vec<PublicKey> {
-        self.knowledge.keys().public_keys()
+    /// Answers the keys that the world may verify our tokens with: none that was retired before.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn public_keys(&self) -> Result<Vec<PublicKey>, Error> {
+        Ok(self.knowledge.view().await?.keys.public_keys())
     }
 
     /// Lists the signing keys, newest first.

@@ -7,9 +7,24 @@
     clippy::unwrap_used,
     reason = "a test that can't go on has failed"
 )]
+#![expect(clippy::default_trait_access, reason = "a request's name is that of its call")]
 
+mod audit;
 mod authorize;
+mod create;
+mod directory;
+mod keys;
 mod layers;
+mod listing;
+mod matrix;
+mod permissions;
+mod reads;
+mod realms;
+mod refresh;
 mod rest;
-#[expect(dead_code, reason = "each behaviour's tests use a part of it")]
+mod revoke;
+mod secrets;
+mod service;
+mod sign_in;
 mod support;
+mod survival;

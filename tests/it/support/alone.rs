@@ -68,11 +68,10 @@ impl Log {
         self.statements.borrow().len()
     }
 
-    /// Waits until the driver ran a statement that holds this text.
-    pub(crate) async fn wait_for(&self, text: &str) {
+    /// Waits until what the driver ran is so.
+    pub(crate) async fn wait_until(&self, is_so: impl Fn(&[String]) -> bool) {
         let mut statements = self.statements.subscribe();
-        let ran = |all: &Vec<String>| all.iter().any(|statement| statement.contains(text));
-        statements.wait_for(ran).await.expect("it is never dropped");
+        statements.wait_for(|all| is_so(all)).await.expect("it is never dropped");
     }
 
     /// All lines, of events and of spans.
@@ -94,6 +93,10 @@ impl Log {
 struct Line(String);
 
 impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        write!(self.0, " {field}={value}").expect("memory");
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         write!(self.0, " {field}={value:?}").expect("memory");
     }

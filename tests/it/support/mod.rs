@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) mod actor;
+mod admin;
 pub(crate) mod alone;
 pub(crate) mod api;
 pub(crate) mod check;
@@ -27,7 +28,7 @@ pub(crate) mod clock;
 pub(crate) mod http;
 pub(crate) mod refusal;
 
-pub(crate) use actor::{Actor, UserDraft};
+pub(crate) use actor::{Actor, Session, UserDraft};
 pub(crate) use api::Api;
 pub(crate) use check::{Check, Verdict};
 pub(crate) use clock::TestClock;
