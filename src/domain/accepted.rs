@@ -11,7 +11,7 @@ use super::core::Core;
 use super::error::Error;
 use super::format::jwt::{self, Claims};
 use super::format::opaque;
-use super::identity::{Generation, Role, RoleId, RoleName, User, UserId, UserState};
+use super::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
 use super::keys::KeyRing;
 use super::knowledge::View;
 use super::permission::{Asked, Permission, Reach};
@@ -58,7 +58,9 @@ impl Accepted {
             (false, true) => Reach::NothingBySelfOnly,
         };
         let by_role = self.permissions().any(|permission| permission.meets(asked, reach));
-        by_role || guest_meets(self.anonymous.as_deref(), asked)
+        // What everyone holds is not narrowed by the profile.
+        let reach = if own { Reach::OwnResource } else { Reach::OthersResource };
+        by_role || anonymous_meets(self.anonymous.as_deref(), asked, reach)
     }
 
     /// What its roles grant.
@@ -104,9 +106,11 @@ impl Accepted {
 
 /// Whether what everyone holds meets this. It has no self.
 pub(super) fn guest_meets(anonymous: Option<&Role>, asked: &Asked) -> bool {
-    anonymous.is_some_and(|role| {
-        role.permissions.iter().any(|permission| permission.meets(asked, Reach::OthersResource))
-    })
+    anonymous_meets(anonymous, asked, Reach::OthersResource)
+}
+
+fn anonymous_meets(anonymous: Option<&Role>, asked: &Asked, reach: Reach) -> bool {
+    anonymous.is_some_and(|role| role.permissions.iter().any(|held| held.meets(asked, reach)))
 }
 
 pub(super) fn sorted_names(roles: &[Arc<Role>]) -> Vec<RoleName> {
@@ -190,6 +194,7 @@ impl Core {
         &self,
         view: &View,
         genuine: &Genuine,
+        realm: Option<&Realm>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
         let stated = match genuine {
             Genuine::Opaque(digest) => match self.stated_by_row(view, *digest).await? {
@@ -198,10 +203,16 @@ impl Core {
             },
             Genuine::Jwt(claims, profile) => stated_by_claims(view, claims, profile),
         };
+        let user = self.knowledge.user(view, stated.user).await?;
+        // Of another realm's token nothing is told, not even that it is dead.
+        let is_foreign = |user: &User| realm.is_some_and(|realm| *realm != user.realm);
+        if user.as_deref().is_some_and(is_foreign) {
+            return Ok(Err(DenyReason::UnknownToken));
+        }
         if stated.kind == TokenKind::Refresh {
             return Ok(Err(DenyReason::WrongKind));
         }
-        self.judge_stated(view, stated).await
+        self.judge_stated(view, stated, user).await
     }
 
     /// Judges what a token states, of whichever kind.
@@ -209,6 +220,7 @@ impl Core {
         &self,
         view: &View,
         stated: Stated,
+        user: Option<Arc<User>>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
         if stated.token_revoked {
             return Ok(Err(DenyReason::RevokedToken));
@@ -216,9 +228,7 @@ impl Core {
         if stated.expires_at.is_some_and(|end| end <= self.now()) {
             return Ok(Err(DenyReason::ExpiredToken));
         }
-        let Some(user) = self.knowledge.user(view, stated.user).await? else {
-            return Ok(Err(DenyReason::DisabledUser));
-        };
+        let Some(user) = user else { return Ok(Err(DenyReason::DisabledUser)) };
         match user.state {
             UserState::Disabled => return Ok(Err(DenyReason::DisabledUser)),
             // After the user: whoever is disabled lost their grants by it, and should hear why.
@@ -253,7 +263,8 @@ impl Core {
         claims: &Claims,
         profile: &Arc<Profile>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
-        self.judge_stated(view, stated_by_claims(view, claims, profile)).await
+        let user = self.knowledge.user(view, claims.user).await?;
+        self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
     }
 
     async fn stated_by_row(
@@ -306,9 +317,11 @@ impl Core {
             let genuine = self.recognise(&keys, secret).map_err(refusal)?;
             let view = self.knowledge.view().await?;
             if Arc::ptr_eq(&keys, &view.keys) {
-                let judged = self.judge_token(&view, &genuine).await?;
+                let judged = self.judge_token(&view, &genuine, None).await?;
                 if self.knowledge.still_holds(&view) {
-                    return judged.map_err(refusal);
+                    let accepted = judged.map_err(refusal)?;
+                    self.note_use(&accepted);
+                    return Ok(accepted);
                 }
             }
             keys = view.keys;
@@ -320,7 +333,7 @@ impl Core {
         let now = self.now();
         self.uses.note(&accepted.id, now);
         if let Some(refresh) = &accepted.refresh {
-            self.uses.note(refresh, now);
+            self.uses.note_refresh(refresh, now);
         }
     }
 

@@ -15,6 +15,9 @@ use super::permission::Asked;
 /// The most permissions that one check asks for.
 const MOST_PERMISSIONS: usize = 100;
 
+/// The most profiles that one check accepts by name.
+const MOST_PROFILES: usize = 100;
+
 /// A check that was read.
 struct Question {
     asked: Vec<Asked>,
@@ -92,7 +95,10 @@ impl Core {
             "*" => None,
             name => self.settings.profiles.realm(name).map_err(|fault| faults.push(fault)).ok(),
         };
-        for (n, name) in profiles.iter().enumerate() {
+        if profiles.len() > MOST_PROFILES {
+            faults.add("profiles", "must be at most 100");
+        }
+        for (n, name) in profiles.iter().take(MOST_PROFILES).enumerate() {
             if self.settings.profiles.find(name).is_none() {
                 faults.add(format!("profiles[{n}]"), "is not a profile of this service");
             }
@@ -109,13 +115,15 @@ impl Core {
     ) -> Result<Verdict, Error> {
         let reason = match genuine {
             None => None,
-            Some(genuine) => match self.judge_token(view, genuine).await? {
-                Ok(accepted) => match question.excludes(&accepted) {
-                    None => return Ok(self.judge_bearer(question, &accepted)),
-                    Some(reason) => Some(reason),
-                },
-                Err(reason) => Some(reason),
-            },
+            Some(genuine) => {
+                match self.judge_token(view, genuine, question.realm.as_ref()).await? {
+                    Ok(accepted) => match question.excludes(&accepted) {
+                        None => return Ok(self.judge_bearer(question, &accepted)),
+                        Some(reason) => Some(reason),
+                    },
+                    Err(reason) => Some(reason),
+                }
+            }
         };
         match (reason, question.on_refused) {
             (Some(reason), OnRefused::Deny) => Ok(refused(reason)),
@@ -154,9 +162,6 @@ impl Core {
 impl Question {
     /// Why a good token is not one that was asked for.
     fn excludes(&self, accepted: &Accepted) -> Option<DenyReason> {
-        if self.realm.as_ref().is_some_and(|realm| *realm != accepted.user.realm) {
-            return Some(DenyReason::UnknownToken);
-        }
         let name = accepted.profile.name.as_str();
         let admitted = self.profiles.is_empty() || self.profiles.iter().any(|known| known == name);
         (!admitted).then_some(DenyReason::WrongProfile)

@@ -6,7 +6,7 @@ use super::accepted::Accepted;
 use super::calls::{Credential, Origin, PasswordCredential};
 use super::core::Core;
 use super::error::Error;
-use super::identity::{Realm, Role, User, UserId};
+use super::identity::{Realm, Role, User, UserId, UserState};
 use super::permission::{Asked, Permission, Reach};
 use super::sign_in::CredentialPlace;
 use super::store::{Actor, Audit, Order, Proof};
@@ -92,6 +92,19 @@ impl Caller {
         }
     }
 
+    /// Lets the caller do what concerns every realm.
+    ///
+    /// # Errors
+    /// [`Error::PermissionMissing`].
+    pub(super) fn need_everywhere(&self, permission: &'static str) -> Result<(), Error> {
+        self.need(permission)?;
+        if self.reaches_all() {
+            Ok(())
+        } else {
+            Err(Error::PermissionMissing(EVERY_REALM.to_owned()))
+        }
+    }
+
     /// Whether the caller may act in every realm.
     pub(super) fn reaches_all(&self) -> bool {
         self.user()
@@ -172,7 +185,6 @@ impl Core {
             Credential::Operator => Ok(Some(Caller::Operator)),
             Credential::Bearer(secret) => {
                 let accepted = self.prove_bearer(secret).await?;
-                self.note_use(&accepted);
                 Ok(Some(Caller::Bearer(Box::new(accepted))))
             }
             Credential::Password(credential) => {
@@ -198,18 +210,40 @@ impl Core {
             self.settings.profiles.realm(&credential.realm).map_err(|_| Error::BadCredentials)?;
         let user =
             self.prove_password(origin, credential, realm, CredentialPlace::Metadata).await?;
-        self.with_roles(Arc::new(user)).await
+        self.with_roles(&user).await
     }
 
-    /// Adds the roles that a user holds.
-    pub(super) async fn with_roles(&self, user: Arc<User>) -> Result<ProvenUser, Error> {
+    /// Adds the roles that a user holds now, which may be others than when they were proven.
+    pub(super) async fn with_roles(&self, proven: &User) -> Result<ProvenUser, Error> {
         loop {
             let view = self.knowledge.view().await?;
-            let roles = self.roles(&view, &user.roles).await?;
-            let anonymous = self.knowledge.anonymous(&view, &user.realm).await?;
+            let user = self.knowledge.user(&view, proven.id).await?;
+            let user = user.filter(|user| {
+                user.generation == proven.generation && user.state == UserState::Active
+            });
+            let roles = match &user {
+                Some(user) => self.roles(&view, &user.roles).await?,
+                None => vec![],
+            };
+            let anonymous = self.knowledge.anonymous(&view, &proven.realm).await?;
             if self.knowledge.still_holds(&view) {
+                let user = user.ok_or(Error::BadCredentials)?;
                 return Ok(ProvenUser { user, roles, anonymous });
             }
+        }
+    }
+
+    /// Judges a caller again, after something that took its time.
+    pub(super) async fn caller_now(
+        &self,
+        origin: &Origin,
+        caller: Caller,
+    ) -> Result<Caller, Error> {
+        match caller {
+            Caller::Operator => Ok(Caller::Operator),
+            Caller::User(proven) => self.with_roles(&proven.user).await.map(Caller::User),
+            // A token proves itself without a hash.
+            Caller::Bearer(_) => self.caller(origin).await,
         }
     }
 

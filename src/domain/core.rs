@@ -22,6 +22,9 @@ use super::sign_in::AddressLimit;
 use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Store};
 use super::uses::Uses;
 
+/// How many uses one transaction writes.
+const USES_PER_WRITE: usize = 500;
+
 /// Who may call `Authorize`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorizeCallers {
@@ -144,16 +147,18 @@ impl Core {
     }
 
     /// Does what is done now and then: notes when tokens were last used, forgets what has ended,
-    /// and removes dead rows. What fails is tried again the next time.
+    /// retires keys that outlived their tokens, and removes dead rows. What fails is tried again the next time.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn housekeep(&self) -> Result<(), Error> {
         self.addresses.forget_idle();
         self.knowledge.forget_ended();
-        self.flush_uses().await?;
-        self.purge_now().await?;
-        Ok(())
+        // One that fails does not keep the others from their turn.
+        let flushed = self.flush_uses().await;
+        let retired = self.retire_outlived_keys().await;
+        let purged = self.purge_now().await;
+        flushed.and(retired).and(purged.map(drop))
     }
 
     /// Notes in the database when tokens were last used.
@@ -162,11 +167,11 @@ impl Core {
     /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
     pub async fn flush_uses(&self) -> Result<(), Error> {
         let uses = self.uses.list();
-        if !uses.is_empty() {
-            self.store.touch_tokens(&uses).await?;
-            // Only now: a refresh in between must find the use here or there.
-            self.uses.forget(&uses);
+        // In small transactions, for there may be one writer, and others wait for it.
+        for batch in uses.chunks(USES_PER_WRITE) {
+            self.store.touch_tokens(batch).await?;
         }
+        self.uses.wrote(uses);
         Ok(())
     }
 

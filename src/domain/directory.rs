@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use super::caller::{AuditOf, Caller};
 use super::calls::{
     CreateUser, FinalNewline, NewPassword, Origin, Page, PageRequest, PasswordCredential,
@@ -52,6 +54,9 @@ impl Core {
         };
         let caller = self.caller(origin).await?;
         caller.need_in(&realm, "user:create")?;
+        let password_hash = self.hash_credential(origin, password).await?;
+        let caller = self.caller_now(origin, caller).await?;
+        caller.need_in(&realm, "user:create")?;
         let roles = self.roles_to_give(&caller, &realm, (&roles, &BTreeSet::new())).await?;
         let now = self.now();
         let user = User {
@@ -65,7 +70,6 @@ impl Core {
             created_at: now,
             updated_at: now,
         };
-        let password_hash = self.hash_credential(origin, password).await?;
         let order = self.order(&caller, origin, AuditOf::new("user.create", &user.realm, &user.id));
         let new = NewUser { user: user.clone(), username, password_hash };
         let store = Arc::clone(&self.store);
@@ -195,21 +199,21 @@ impl Core {
         let password = password.ok_or_else(|| Error::internal("a fault was not named"))?;
         let caller = self.caller(origin).await?;
         let user = self.owner_or_caller(&caller, &user, "user:set-password").await?;
+        if matches!(password, Credential::Hash(_)) {
+            // Each sign-in pays what the hash costs: not for everybody to choose.
+            caller.need("user:set-password")?;
+        }
         if caller.is(user.id) {
-            let credential = PasswordCredential {
-                realm: String::new(),
-                username: user.username.clone(),
-                password: old_password,
-                final_newline: FinalNewline::Keep,
-            };
-            let (realm, place) = (user.realm.clone(), CredentialPlace::Metadata);
-            self.prove_password(origin, &credential, realm, place).await?;
+            self.prove_old_password(origin, &user, old_password).await?;
         } else {
-            // Whoever sets a password can sign in as that user.
-            let held = self.with_roles(Arc::new(user.clone())).await?.roles;
-            caller.need_to_hold(held.iter().flat_map(|role| &role.permissions))?;
+            self.need_all_of(&caller, &user).await?;
         }
         let password_hash = self.hash_credential(origin, password).await?;
+        let caller = self.caller_now(origin, caller).await?;
+        if !caller.is(user.id) {
+            caller.need("user:set-password")?;
+            self.need_all_of(&caller, &user).await?;
+        }
         let order =
             self.order(&caller, origin, AuditOf::new("user.set-password", &user.realm, &user.id));
         let update =
@@ -219,6 +223,29 @@ impl Core {
             .commit(wait, async move { store.set_password(&update, &order).await })
             .await?
             .ok_or(Error::UserNotFound)
+    }
+
+    async fn prove_old_password(
+        &self,
+        origin: &Origin,
+        user: &User,
+        password: SecretString,
+    ) -> Result<(), Error> {
+        let credential = PasswordCredential {
+            realm: String::new(),
+            username: user.username.clone(),
+            password,
+            final_newline: FinalNewline::Keep,
+        };
+        let (realm, place) = (user.realm.clone(), CredentialPlace::Metadata);
+        self.prove_password(origin, &credential, realm, place).await.map(drop)
+    }
+
+    /// Whoever sets a user's password can sign in as them: the caller must hold all that they do.
+    async fn need_all_of(&self, caller: &Caller, user: &User) -> Result<(), Error> {
+        let view = self.knowledge.view().await?;
+        let roles = self.roles(&view, &user.roles).await?;
+        caller.need_to_hold(roles.iter().flat_map(|role| &role.permissions))
     }
 
     /// Removes a user with all of their tokens.

@@ -113,24 +113,29 @@ fn list(fields: &[Field]) -> String {
     faults.join("; ")
 }
 
-/// Gathers the faults of a request, so that all are named at once.
+/// The most faults that one answer names: a client's limit for headers is soon reached.
+const MOST_FAULTS: usize = 20;
+
+/// Gathers the faults of a request, so that all are named at once: up to twenty.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<Field>);
 
 impl Faults {
     /// Takes the value, or notes the fault of the field and answers `None`.
     pub fn take<T, E: Into<String>>(&mut self, path: &str, parsed: Result<T, E>) -> Option<T> {
-        parsed.map_err(|fault| self.0.push(Field::new(path, fault))).ok()
+        parsed.map_err(|fault| self.add(path, fault)).ok()
     }
 
     /// Notes a fault.
     pub fn add(&mut self, path: impl Into<String>, fault: impl Into<String>) {
-        self.0.push(Field::new(path, fault));
+        self.push(Field::new(path, fault));
     }
 
     /// Notes a fault.
     pub fn push(&mut self, field: Field) {
-        self.0.push(field);
+        if self.0.len() < MOST_FAULTS {
+            self.0.push(field);
+        }
     }
 
     /// Ends the gathering.

@@ -85,6 +85,7 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
 struct Marks {
     by_key: HashMap<FactKey, Seq>,
     floor: Option<Seq>,
+    suspensions: u64,
 }
 
 impl Marks {
@@ -287,15 +288,29 @@ impl Facts {
         }
     }
 
-    /// Lets the facts be believed until then: the clock as it was before the tail's read began,
-    /// and the lease's length.
-    pub fn lease(&self, until: Option<Instant>) {
-        self.lease_until.store(until.map_or(u64::MAX, micros), Ordering::Release);
+    /// How often the lease was ended: what a tail asks before it reads.
+    #[must_use]
+    pub fn suspensions(&self) -> u64 {
+        self.marks().suspensions
+    }
+
+    /// Lets the facts be believed until then (`None`: for ever): the clock as it was before the
+    /// tail's read began, and the lease's length. Nothing happens where the lease was ended since
+    /// that read began, for what it was ended for may have been missed.
+    pub fn lease(&self, until: Option<Instant>, suspensions: u64) {
+        let marks = self.marks();
+        if marks.suspensions == suspensions {
+            self.lease_until.store(until.map_or(u64::MAX, micros), Ordering::Release);
+        }
+        drop(marks);
     }
 
     /// Ends the lease: it is not known what the database holds.
     pub fn suspend(&self) {
+        let mut marks = self.marks();
+        marks.suspensions += 1;
         self.lease_until.store(0, Ordering::Release);
+        drop(marks);
     }
 
     /// Forgets revocations of JWTs that ended a day ago.

@@ -36,6 +36,8 @@ struct Queue {
     // One lane for each client network; they take turns.
     lanes: VecDeque<(String, VecDeque<Job>)>,
     waiting: usize,
+    // Places that are promised, by network.
+    promised: HashMap<String, usize>,
     running: HashMap<String, usize>,
     closed: bool,
 }
@@ -46,10 +48,29 @@ pub struct HashPool(Arc<Handle>);
 
 struct Handle(Arc<Shared>);
 
+/// A place in the queue, held before there is anything to hash. Dropped unused, it is given back.
+#[derive(Debug)]
+pub struct Place {
+    shared: Arc<Shared>,
+    network: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.give_back(&self.network);
+    }
+}
+
 struct Shared {
     size: PoolSize,
     queue: Mutex<Queue>,
     arrival: Condvar,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for HashPool {
@@ -83,13 +104,34 @@ impl HashPool {
         Ok(Self(Arc::new(Handle(shared))))
     }
 
-    /// Does the work on one of the threads, for a client of this network. Dropped unstarted where
-    /// the caller has gone by the time its turn comes.
+    /// Takes a place for a client of this network.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once where the queue is full, or this network has its share of it;
-    /// [`Error::Internal`] where the work panics.
+    /// [`Error::Busy`] at once where the queue is full, or this network has its share of it.
+    pub fn reserve(&self, network: &str) -> Result<Place, Error> {
+        let shared = Arc::clone(&self.0.0);
+        shared.promise(network)?;
+        Ok(Place { shared, network: network.to_owned() })
+    }
+
+    /// Does the work on one of the threads, for a client of this network.
+    ///
+    /// # Errors
+    /// As [`Self::reserve`] and [`Self::run_at`].
     pub async fn run<T, F>(&self, network: &str, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.run_at(self.reserve(network)?, work).await
+    }
+
+    /// Does the work on one of the threads. It is dropped unstarted where the caller has gone by
+    /// the time its turn comes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the work panics.
+    pub async fn run_at<T, F>(&self, place: Place, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
@@ -109,7 +151,8 @@ impl HashPool {
                 drop(sender.map(|sender| sender.send(done)));
             }),
         };
-        self.0.0.push(network, job)?;
+        self.0.0.push(&place.network, job);
+        drop(place);
         receiver.await.map_err(|_| Error::internal("a hash thread broke off"))
     }
 
@@ -125,24 +168,35 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, network: &str, job: Job) -> Result<(), Error> {
+    fn promise(&self, network: &str) -> Result<(), Error> {
         let mut queue = self.queue();
-        let others_wait = queue.lanes.iter().any(|(lane, _)| lane != network);
-        let waiting = queue.waiting;
-        let at = queue.lanes.iter().position(|(lane, _)| lane == network);
-        let own = at.and_then(|at| queue.lanes.get(at)).map_or(0, |(_, jobs)| jobs.len());
-        let share = if others_wait { (self.size.queue / 4).max(1) } else { self.size.queue };
-        if waiting >= self.size.queue || own >= share {
+        let lanes = queue.lanes.iter().map(|(lane, jobs)| (lane.as_str(), jobs.len()));
+        let promised = queue.promised.iter().map(|(lane, count)| (lane.as_str(), *count));
+        let (mut own, mut others) = (0, 0);
+        for (lane, count) in lanes.chain(promised) {
+            if lane == network { own += count } else { others += count }
+        }
+        let share = if others > 0 { (self.size.queue / 4).max(1) } else { self.size.queue };
+        if own + others >= self.size.queue || own >= share {
             return Err(Error::Busy { retry_after: RETRY_AFTER });
         }
-        match at.and_then(|at| queue.lanes.get_mut(at)) {
+        *queue.promised.entry(network.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    fn give_back(&self, network: &str) {
+        take_one(&mut self.queue().promised, network);
+    }
+
+    fn push(&self, network: &str, job: Job) {
+        let mut queue = self.queue();
+        match queue.lanes.iter_mut().find(|(lane, _)| lane == network) {
             Some((_, jobs)) => jobs.push_back(job),
             None => queue.lanes.push_back((network.to_owned(), [job].into())),
         }
         queue.waiting += 1;
         drop(queue);
         self.arrival.notify_one();
-        Ok(())
     }
 
     fn work(&self) {
@@ -172,12 +226,15 @@ impl Shared {
     }
 
     fn done(&self, network: &str) {
-        let mut queue = self.queue();
-        if let Some(running) = queue.running.get_mut(network) {
-            *running -= 1;
-            if *running == 0 {
-                queue.running.remove(network);
-            }
+        take_one(&mut self.queue().running, network);
+    }
+}
+
+fn take_one(counts: &mut HashMap<String, usize>, network: &str) {
+    if let Some(count) = counts.get_mut(network) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(network);
         }
     }
 }
@@ -219,9 +276,9 @@ mod tests {
         let shared = shared(1, 16);
         let (sender, order) = mpsc::channel();
         for number in 0..3 {
-            shared.push("a", job(&sender, number)).unwrap();
+            shared.push("a", job(&sender, number));
         }
-        shared.push("b", job(&sender, 10)).unwrap();
+        shared.push("b", job(&sender, 10));
         for _ in 0..4 {
             let (network, job) = shared.next().unwrap();
             (job.work)();
@@ -231,23 +288,24 @@ mod tests {
     }
 
     #[test]
-    fn refuses_at_once_when_full() {
+    fn refuses_at_once_when_full_and_takes_places_that_were_given_back() {
         let shared = shared(1, 2);
-        let (sender, _order) = mpsc::channel();
-        shared.push("a", job(&sender, 0)).unwrap();
-        shared.push("a", job(&sender, 1)).unwrap();
-        assert!(matches!(shared.push("b", job(&sender, 2)), Err(Error::Busy { .. })));
+        shared.promise("a").unwrap();
+        shared.promise("a").unwrap();
+        assert!(matches!(shared.promise("b"), Err(Error::Busy { .. })));
+        shared.give_back("a");
+        shared.promise("b").unwrap();
     }
 
     #[test]
     fn gives_one_network_a_quarter_while_others_wait() {
         let shared = shared(1, 8);
         let (sender, _order) = mpsc::channel();
-        shared.push("b", job(&sender, 0)).unwrap();
-        shared.push("a", job(&sender, 1)).unwrap();
-        shared.push("a", job(&sender, 2)).unwrap();
-        assert!(matches!(shared.push("a", job(&sender, 3)), Err(Error::Busy { .. })));
-        shared.push("c", job(&sender, 4)).unwrap();
+        shared.push("b", job(&sender, 0));
+        shared.promise("a").unwrap();
+        shared.promise("a").unwrap();
+        assert!(matches!(shared.promise("a"), Err(Error::Busy { .. })));
+        shared.promise("c").unwrap();
     }
 
     #[tokio::test]

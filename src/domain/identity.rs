@@ -17,6 +17,13 @@ pub const MAX_TEXT: usize = 255;
 /// The longest form that names are compared by, in characters.
 const MAX_KEY: usize = 640;
 
+/// Reads the name of something that the settings name.
+pub(super) fn slug(text: &str) -> Result<Arc<str>, &'static str> {
+    let fits = (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if fits { Ok(text.into()) } else { Err("must be 1 to 64 of a-z, 0-9 and -") }
+}
+
 /// A separate set of users and roles: `[a-z0-9-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Realm(Arc<str>);
@@ -30,9 +37,7 @@ impl Realm {
     /// # Errors
     /// What is wrong with it, to follow a field's name.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err("must be 1 to 64 of a-z, 0-9 and -") }
+        slug(text).map(Self)
     }
 
     /// The name as text.
@@ -82,8 +87,8 @@ pub struct Username {
 }
 
 impl Username {
-    /// Reads a name: 1 to 255 characters without `:` or control characters, and no white space
-    /// at either end.
+    /// Reads a name: 1 to 255 characters without `:` or control characters. White space at either
+    /// end is kept, and makes it no other name.
     ///
     /// # Errors
     /// What is wrong with it, to follow a field's name.

@@ -18,6 +18,9 @@ use super::sign_in::CredentialPlace;
 use super::store::NewTokens;
 use super::token::{Grant, GrantId, RoleChoice, Secret, TokenKind};
 
+/// The most roles of a user or a token: a JWT carries those that were chosen for it.
+const MOST_ROLES: usize = 64;
+
 /// A request that was read.
 struct Wish {
     profile: Arc<Profile>,
@@ -159,7 +162,7 @@ impl Core {
                     .realm_for(&password.realm, profile)
                     .map_err(|fault| Error::field("password.realm", fault))?;
                 let user = self.prove_password(origin, password, realm, place).await?;
-                let proven = self.with_roles(Arc::new(user)).await?;
+                let proven = self.with_roles(&user).await?;
                 Ok(Holder {
                     user: Arc::clone(&proven.user),
                     generation: proven.user.generation,
@@ -174,7 +177,6 @@ impl Core {
 
     async fn holder_by_bearer(&self, secret: &Secret, profile: &Profile) -> Result<Holder, Error> {
         let accepted = self.prove_bearer(secret).await?;
-        self.note_use(&accepted);
         let caller = Caller::Bearer(Box::new(accepted.clone()));
         caller.need("token:create")?;
         if profile.realm.as_ref().is_some_and(|realm| *realm != accepted.user.realm) {
@@ -305,7 +307,12 @@ impl Core {
         let store = Arc::clone(&self.store);
         self.knowledge
             .commit(Wait::Skip, async move { store.insert_tokens(&new, &order).await })
-            .await?;
+            .await
+            .map_err(|error| match (error, &holder.caller) {
+                // Cut off while they signed in: one and the same answer.
+                (Error::TokenInvalid, Caller::User(_)) => Error::BadCredentials,
+                (error, _) => error,
+            })?;
         metrics::counter!("tokend_tokens_created_total", "profile" => token.0.profile.to_string())
             .increment(1);
         let view = self.knowledge.view().await?;
@@ -324,7 +331,10 @@ pub(super) fn read_role_names(
     names: &[String],
 ) -> BTreeSet<RoleName> {
     let mut roles = BTreeSet::new();
-    for (n, name) in names.iter().enumerate() {
+    if names.len() > MOST_ROLES {
+        faults.add(path, "must be at most 64");
+    }
+    for (n, name) in names.iter().take(MOST_ROLES).enumerate() {
         let path = format!("{path}[{n}]");
         if let Some(name) = faults.take(&path, RoleName::parse(name))
             && !roles.insert(name)

@@ -1,6 +1,7 @@
 //! `KeyService`: which keys sign, and their replacement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::caller::{AuditOf, Caller};
 use super::calls::{Origin, PublicKey, SigningKeyView, Wait};
@@ -8,15 +9,20 @@ use super::core::Core;
 use super::error::Error;
 use super::identity::Realm;
 use super::keys::{self, NewKey};
-use super::profile::{Algorithm, Format};
+use super::profile::{Algorithm, Format, Life};
 use super::store::{Actor, Audit, KeyChange, KeyPurpose, KeyRow, KeyState, Order};
 use super::token::KeyId;
 
+/// How much longer than its tokens a key is kept.
+const SLACK: Duration = Duration::from_hours(24);
+
 impl Core {
-    /// Answers the keys that the world may verify our tokens with.
-    #[must_use]
-    pub fn public_keys(&self) -> Vec<PublicKey> {
-        self.knowledge.keys().public_keys()
+    /// Answers the keys that the world may verify our tokens with: none that was retired before.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn public_keys(&self) -> Result<Vec<PublicKey>, Error> {
+        Ok(self.knowledge.view().await?.keys.public_keys())
     }
 
     /// Lists the signing keys, newest first.
@@ -98,7 +104,42 @@ impl Core {
                 }
             }
         }
+        // The keys are read again before anything is signed, verified or published by them.
+        self.knowledge.view().await?;
         self.find_signing_key(&id).await?.map(key_view).ok_or(Error::KeyNotFound)
+    }
+
+    /// Retires the keys that stopped signing so long ago that no token of theirs lives.
+    pub(super) async fn retire_outlived_keys(&self) -> Result<(), Error> {
+        let now = self.now();
+        for row in self.store.list_keys().await? {
+            let outlived = row.state == KeyState::Verifying
+                && row.purpose == KeyPurpose::Sign
+                && row
+                    .retired_at
+                    .zip(self.longest_life(&row.profile))
+                    .is_some_and(|(at, longest)| at.plus(longest).plus(SLACK) < now);
+            if outlived {
+                let audit = Audit {
+                    target: row.id.to_string(),
+                    ..self.audit("key.retire", Actor::Service, None)
+                };
+                let (store, order) = (Arc::clone(&self.store), Order { proof: None, audit });
+                let _lost_or_done = self
+                    .knowledge
+                    .commit(Wait::Skip, async move { store.retire_key(&row.id, now, &order).await })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the longest token of a profile lives that a key signs; `None`: for ever. A profile
+    /// that the settings have lost may come back with any.
+    fn longest_life(&self, profile: &str) -> Option<Duration> {
+        let profile = self.settings.profiles.find(profile)?;
+        let Life::For(longest) = profile.max_life else { return None };
+        Some(profile.refresh.map_or(longest, |policy| policy.life.max(longest)))
     }
 
     /// Replaces the keys that sign by another algorithm than the settings now say.
@@ -135,7 +176,6 @@ impl Core {
             .knowledge
             .commit(wait, async move { store.replace_key(&old, left, &row, &order).await })
             .await?;
-        // The keys are read again before they sign or verify anything.
         self.knowledge.view().await?;
         match changed {
             KeyChange::Done => Ok(key_view(new)),
@@ -157,10 +197,10 @@ impl Core {
         Ok(rows.into_iter().find(|row| row.id == *id && row.purpose == KeyPurpose::Sign))
     }
 
-    /// Keys are every realm's: only a caller who manages all of them keeps them.
+    /// Keys are every realm's: only a caller who manages all realms keeps them.
     async fn key_keeper(&self, origin: &Origin, permission: &'static str) -> Result<Caller, Error> {
         let caller = self.caller(origin).await?;
-        caller.need_in(&Realm::default(), permission)?;
+        caller.need_everywhere(permission)?;
         Ok(caller)
     }
 

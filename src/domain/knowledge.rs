@@ -48,7 +48,7 @@ pub struct Knowledge {
     lease: Lease,
     capacity: Capacity,
     known: ArcSwap<Known>,
-    tail: tokio::sync::Mutex<()>,
+    turns: tokio::sync::Mutex<()>,
     loads: Loads,
 }
 
@@ -91,7 +91,7 @@ impl Knowledge {
     /// [`Error::Unavailable`], and [`Error::Internal`] where a key does not open.
     pub async fn load(sources: Sources) -> Result<Self, Error> {
         let Sources { store, clock, master, lease, capacity } = sources;
-        let known = load(&*store, &*clock, &master, capacity).await?;
+        let known = load(&*store, &master, capacity).await?;
         let this = Self {
             store,
             clock,
@@ -99,7 +99,7 @@ impl Knowledge {
             lease,
             capacity,
             known: ArcSwap::from_pointee(known),
-            tail: tokio::sync::Mutex::default(),
+            turns: tokio::sync::Mutex::default(),
             loads: Loads::default(),
         };
         this.sync().await?;
@@ -115,7 +115,7 @@ impl Knowledge {
         for _ in 0..MOST_TRIES {
             let known = self.known.load_full();
             if !known.facts.lease_holds(arrived) {
-                self.sync_for_caller().await?;
+                self.sync_for_caller(arrived).await?;
                 continue;
             }
             let seq = known.facts.known();
@@ -257,22 +257,34 @@ impl Knowledge {
         Ok(())
     }
 
-    async fn sync_for_caller(self: &Arc<Self>) -> Result<(), Error> {
+    async fn sync_for_caller(self: &Arc<Self>, arrived: Instant) -> Result<(), Error> {
         let this = Arc::clone(self);
         // A task of its own, so that a caller who gives up does not end it for the others.
-        let task = tokio::spawn(async move { this.sync().await });
+        let task = tokio::spawn(async move { this.sync_once_for(arrived).await });
         match tokio::time::timeout(SYNC_PATIENCE, task).await {
             Ok(joined) => joined.map_err(Error::internal)?,
             Err(late) => Err(Error::Unavailable(late.into())),
         }
     }
 
+    /// Syncs for a caller, unless another's sync has done it for them while they waited.
+    async fn sync_once_for(&self, arrived: Instant) -> Result<(), Error> {
+        let _turn = self.turns.lock().await;
+        if self.known.load().facts.lease_holds(arrived) { Ok(()) } else { self.tail().await }
+    }
+
     /// Reads the tail of the changes, applies it, and takes a lease from before the read.
     async fn sync(&self) -> Result<(), Error> {
-        let _turn = self.tail.lock().await;
+        let _turn = self.turns.lock().await;
+        self.tail().await
+    }
+
+    /// What a sync does once it has its turn.
+    async fn tail(&self) -> Result<(), Error> {
         loop {
             let began = self.clock.instant();
             let known = self.known.load_full();
+            let suspensions = known.facts.suspensions();
             let mark = known.facts.known_mark();
             let tail = self.store.changes_from(mark.seq).await?;
             let fresh = match tail.changes.split_first() {
@@ -288,7 +300,7 @@ impl Knowledge {
                 // A page that came back full extends nothing.
                 More::Perhaps => {}
                 More::No => {
-                    known.facts.lease(self.lease_from(began));
+                    known.facts.lease(self.lease_from(began), suspensions);
                     return Ok(());
                 }
             }
@@ -300,8 +312,8 @@ impl Knowledge {
         tracing::warn!(
             "the list of changes has no place for us any more; all facts are loaded anew"
         );
-        let known = load(&*self.store, &*self.clock, &self.master, self.capacity).await?;
-        known.facts.lease(self.lease_from(began));
+        let known = load(&*self.store, &self.master, self.capacity).await?;
+        known.facts.lease(self.lease_from(began), known.facts.suspensions());
         self.known.store(Arc::new(known));
         Ok(())
     }
@@ -315,14 +327,9 @@ impl Knowledge {
 }
 
 /// Reads where the list of changes stands, then everything that must be known from the start.
-async fn load(
-    store: &dyn Store,
-    clock: &dyn Clock,
-    master: &MasterKey,
-    capacity: Capacity,
-) -> Result<Known, Error> {
+async fn load(store: &dyn Store, master: &MasterKey, capacity: Capacity) -> Result<Known, Error> {
     let head = store.head().await?;
-    let revocations = store.list_revocations(clock.now()).await?;
+    let revocations = store.list_revocations().await?;
     let rows = store.list_keys().await?;
     let keys = KeyRing::open(&rows, master, head.seq)?;
     let facts = Facts::new(capacity, head, revocations);

@@ -12,10 +12,11 @@ use super::store::PasswordHash;
 /// The most bytes of a password.
 pub const MAX_BYTES: usize = 1024;
 
-/// The costliest foreign hash that is taken: more would let a stored hash stop the service.
+/// The costliest hash that is made or taken: more would let a stored hash stop the service.
 const MOST_MEMORY_KIB: u32 = 256 * 1024;
 const MOST_ITERATIONS: u32 = 16;
 const MOST_LANES: u32 = 16;
+const TOO_COSTLY: &str = "costs too much: at most 256 MiB, 16 iterations and 16 lanes";
 
 /// A password as it was typed. Nothing is trimmed.
 #[derive(Clone)]
@@ -76,6 +77,12 @@ impl HashCost {
     /// # Errors
     /// What is wrong with it.
     pub fn checked(self) -> Result<Self, String> {
+        if self.memory_kib > MOST_MEMORY_KIB
+            || self.iterations > MOST_ITERATIONS
+            || self.parallelism > MOST_LANES
+        {
+            return Err(TOO_COSTLY.to_owned());
+        }
         self.params().map(|_| self).map_err(|error| error.to_string())
     }
 
@@ -136,7 +143,7 @@ fn read(text: &str) -> Result<Phc, &'static str> {
         || params.t_cost() > MOST_ITERATIONS
         || params.p_cost() > MOST_LANES;
     if costly {
-        return Err("costs too much: at most 256 MiB, 16 iterations and 16 lanes");
+        return Err(TOO_COSTLY);
     }
     if hash.salt.is_none() { Err(FAULT) } else { Ok(hash) }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Field;
-use super::identity::Realm;
+use super::identity::{Realm, slug};
 use super::token::TokenKind;
 
 /// The name of a profile: `[a-z0-9-]{1,64}`.
@@ -19,9 +19,7 @@ impl ProfileName {
     /// # Errors
     /// What is wrong with it, to follow a field's name.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err("must be 1 to 64 of a-z, 0-9 and -") }
+        slug(text).map(Self)
     }
 
     /// The name as text.

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use super::accepted::{Genuine, refusal};
+use super::accepted::{Accepted, Genuine, refusal};
 use super::calls::{Issued, Origin, Refresh, Refreshed, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
-use super::format::jwt::Claims;
 use super::format::opaque::{self, MAX_RANDOM};
 use super::identity::{User, UserState};
+use super::knowledge::View;
 use super::mint::{Draft, Made};
 use super::profile::{Format, Life, Profile, RefreshPolicy, RefreshRotation};
 use super::store::{
@@ -60,41 +60,65 @@ impl Core {
             Ok(Genuine::Opaque(digest)) => {
                 self.refresh_rotating(origin, &refresh_token, digest, &guard).await
             }
-            Ok(Genuine::Jwt(claims, profile)) => {
-                self.refresh_fixed(&claims, &profile, &guard).await
-            }
+            Ok(Genuine::Jwt(..)) => self.refresh_fixed(&refresh_token, &guard).await,
             Err(_) => Err(Error::TokenInvalid),
         }
     }
 
-    async fn refresh_fixed(
+    async fn refresh_fixed(&self, secret: &Secret, guard: &str) -> Result<Refreshed, Error> {
+        let mut keys = self.knowledge.keys();
+        loop {
+            let genuine = self.recognise(&keys, secret).map_err(refusal)?;
+            let view = self.knowledge.view().await?;
+            // The keys that are known now must say so, too.
+            if Arc::ptr_eq(&keys, &view.keys) {
+                let judged = self.judge_fixed(&view, &genuine, guard).await;
+                if self.knowledge.still_holds(&view) {
+                    let (accepted, grant_ends) = judged?;
+                    return self.refresh_accepted(&accepted, grant_ends).await;
+                }
+            }
+            keys = view.keys;
+        }
+    }
+
+    /// Judges a refresh token that does not rotate. Answers when its grant ends, too.
+    async fn judge_fixed(
         &self,
-        claims: &Claims,
-        profile: &Arc<Profile>,
+        view: &View,
+        genuine: &Genuine,
         guard: &str,
-    ) -> Result<Refreshed, Error> {
+    ) -> Result<(Accepted, Option<Timestamp>), Error> {
+        let Genuine::Jwt(claims, profile) = genuine else { return Err(Error::TokenInvalid) };
         let fixed = profile.refresh.is_some_and(|p| p.rotation == RefreshRotation::Fixed);
         if claims.kind != TokenKind::Refresh || !fixed || !is_let_through(profile, guard) {
             return Err(Error::TokenInvalid);
         }
-        loop {
-            let view = self.knowledge.view().await?;
-            let judged = self.judge_refresh_claims(&view, claims, profile).await?;
-            if !self.knowledge.still_holds(&view) {
-                continue;
-            }
-            let accepted = judged.map_err(refusal)?;
-            self.note_use(&accepted);
-            let family = Family {
-                user: &accepted.user,
-                grant: accepted.grant,
-                grant_ends: None,
-                roles: &accepted.choice,
-                refresh: None,
-            };
-            let operation_token = self.mint(profile, &family).await?;
-            return Ok(Refreshed { operation_token, refresh_token: None });
+        let judged = self.judge_refresh_claims(view, claims, profile).await?;
+        let accepted = judged.map_err(refusal)?;
+        // A revocation is kept until its grant's end: nothing may outlive that.
+        let grant = self.knowledge.grant(view, claims.grant).await?.ok_or(Error::TokenInvalid)?;
+        if grant.revoked_at.is_some() {
+            return Err(Error::TokenInvalid);
         }
+        Ok((accepted, grant.expires_at))
+    }
+
+    async fn refresh_accepted(
+        &self,
+        accepted: &Accepted,
+        grant_ends: Option<Timestamp>,
+    ) -> Result<Refreshed, Error> {
+        self.note_use(accepted);
+        let family = Family {
+            user: &accepted.user,
+            grant: accepted.grant,
+            grant_ends,
+            roles: &accepted.choice,
+            refresh: None,
+        };
+        let operation_token = self.mint(&accepted.profile, &family).await?;
+        Ok(Refreshed { operation_token, refresh_token: None })
     }
 
     async fn refresh_rotating(
@@ -240,10 +264,11 @@ impl Core {
             grant.id = %row.grant.id,
             "a refresh token came back after its successor was used; its grant is revoked"
         );
-        let order = self.order_of_holder("token.reuse", origin, user, &row.token.id);
+        let mut order = self.order_of_holder("token.refresh", origin, user, &row.token.id);
+        order.audit.outcome = "reused";
         let (store, grant) = (Arc::clone(&self.store), row.grant.id);
         self.knowledge
-            .commit(Wait::Skip, async move { store.revoke_grant(grant, &order).await })
+            .commit(Wait::ForAll, async move { store.revoke_grant(grant, &order).await })
             .await?;
         Err(Error::RefreshTokenReused)
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::accepted::Genuine;
 use super::caller::{AuditOf, Caller};
-use super::calls::{Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
+use super::calls::{DenyReason, Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
+use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
 use super::format::jwt::Claims;
 use super::identity::{User, UserId};
 use super::store::{JtiRevocation, Order, Revoked};
-use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind, TokenState};
+use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind};
 
 /// How many JWTs of one grant are revoked one by one at most.
 const MOST_PER_GRANT: u32 = 1000;
@@ -70,6 +71,8 @@ impl Core {
         let caller = self.find_caller(origin).await?;
         let keys = self.knowledge.keys();
         match self.recognise(&keys, secret) {
+            // Of a key that was retired: as dead as it can be.
+            Err(DenyReason::RevokedToken) => Ok(RevokeOutcome { token: None, count: 0 }),
             Err(_) => Err(Error::TokenNotFound),
             Ok(Genuine::Opaque(digest)) => {
                 let row = self.store.find_token_by_digest(digest).await?;
@@ -109,32 +112,39 @@ impl Core {
             return Err(Error::TokenNotFound);
         }
         let order = self.order_to_revoke(origin, caller, &owner, (&token.id, "token.revoke"))?;
-        let state = token.state(grant.revoked_at, self.now());
-        if state == TokenState::Expired {
-            return Ok(RevokeOutcome {
-                token: Some(self.view_of(&owner, token, &grant).await?),
-                count: 0,
-            });
-        }
         let store = Arc::clone(&self.store);
-        // A refresh token stands for all that its sign-in allowed.
-        let revoked = if token.kind == TokenKind::Refresh {
-            let id = grant.id;
-            self.knowledge.commit(wait, async move { store.revoke_grant(id, &order).await }).await?
-        } else {
-            let id = token.id.clone();
-            self.knowledge
-                .commit(wait, async move { store.revoke_token(&id, &order).await })
-                .await?
+        let revoked = match (token.kind, token.digest) {
+            // A refresh token stands for all that its sign-in allowed, and a personal token for
+            // all that was made from it: its grant is its own.
+            (TokenKind::Refresh | TokenKind::Personal, _) => {
+                let id = grant.id;
+                self.knowledge
+                    .commit(wait, async move { store.revoke_grant(id, &order).await })
+                    .await?
+                    .ok_or(Error::TokenNotFound)?
+            }
+            (TokenKind::Operation, Some(_)) => {
+                let id = token.id.clone();
+                self.knowledge
+                    .commit(wait, async move { store.revoke_token(&id, &order).await })
+                    .await?
+                    .ok_or(Error::TokenNotFound)?
+            }
+            (TokenKind::Operation, None) => {
+                let jti = jti(&token.id, grant.id, token.expires_at);
+                self.knowledge
+                    .commit(wait, async move { store.revoke_jti(&jti, &order).await })
+                    .await?
+                    .ok_or(Error::TooManyRevoked)?
+            }
         };
-        let count = revoked.ok_or(Error::TokenNotFound)?.count;
-        count_revoked(count);
+        count_revoked(revoked.count);
         let now = self.find(&token.id).await?;
         let view = match now {
             Some(now) => Some(self.view_of(&now.owner, now.token, &now.grant).await?),
             None => None,
         };
-        Ok(RevokeOutcome { token: view, count })
+        Ok(RevokeOutcome { token: view, count: revoked.count })
     }
 
     async fn revoke_jwt(
@@ -146,29 +156,27 @@ impl Core {
     ) -> Result<RevokeOutcome, Error> {
         let owner = self.store.find_user(claims.user).await?.ok_or(Error::TokenNotFound)?;
         let order = self.order_to_revoke(origin, caller, &owner, (&claims.id, "token.revoke"))?;
-        let dead = claims.expires_at.is_some_and(|end| end <= self.now())
-            || owner.generation != claims.generation;
-        if dead {
+        if owner.generation != claims.generation {
+            // The cut may be news to this replica, too.
+            self.knowledge.catch_up(wait).await?;
             return Ok(RevokeOutcome { token: None, count: 0 });
         }
         let store = Arc::clone(&self.store);
-        let revoked = if claims.kind == TokenKind::Refresh {
-            let id = claims.grant;
-            self.knowledge
-                .commit(wait, async move { store.revoke_grant(id, &order).await })
-                .await?
-                .ok_or(Error::TokenNotFound)?
-        } else {
-            let jti = JtiRevocation {
-                id: claims.id.clone(),
-                grant: claims.grant,
-                until: claims.expires_at,
-                most_per_grant: MOST_PER_GRANT,
-            };
-            self.knowledge
-                .commit(wait, async move { store.revoke_jti(&jti, &order).await })
-                .await?
-                .ok_or(Error::TooManyRevoked)?
+        let revoked = match claims.kind {
+            TokenKind::Refresh | TokenKind::Personal => {
+                let id = claims.grant;
+                self.knowledge
+                    .commit(wait, async move { store.revoke_grant(id, &order).await })
+                    .await?
+                    .ok_or(Error::TokenNotFound)?
+            }
+            TokenKind::Operation => {
+                let jti = jti(&claims.id, claims.grant, claims.expires_at);
+                self.knowledge
+                    .commit(wait, async move { store.revoke_jti(&jti, &order).await })
+                    .await?
+                    .ok_or(Error::TooManyRevoked)?
+            }
         };
         let Revoked { token, count } = revoked;
         count_revoked(count);
@@ -274,6 +282,10 @@ impl Core {
         }
         self.view_of(&owner, token, &grant).await
     }
+}
+
+fn jti(id: &TokenId, grant: GrantId, until: Option<Timestamp>) -> JtiRevocation {
+    JtiRevocation { id: id.clone(), grant, until, most_per_grant: MOST_PER_GRANT }
 }
 
 fn count_revoked(count: u32) {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::calls::{FinalNewline, Origin, PasswordCredential};
 use super::core::{AddressRate, Core};
 use super::error::{Error, Faults};
+use super::hashing::Place;
 use super::identity::{Realm, User, UserState, Username};
 use super::password::{self, Password};
 use super::store::{Actor, Attempt, AttemptStart, Audit, PasswordHash};
@@ -129,22 +130,24 @@ impl Core {
                 ..self.audit("sign_in", Actor::Nobody, origin.address)
             },
         };
+        // A place before anything is written, so that a storm is turned away for nothing.
+        let place = self.hashes.reserve(&attempt.network)?;
         // The failure is counted before the hash, so that parallel guesses do not beat the lock.
         let start = self.store.begin_attempt(&attempt).await?;
-        let was_counted = !matches!(start, AttemptStart::Locked);
+        let unjudged = match start {
+            AttemptStart::Locked => None,
+            AttemptStart::Unknown | AttemptStart::Known { .. } => {
+                Some(Unjudged { core: self.clone(), attempt: Some(attempt.clone()) })
+            }
+        };
         let (user, hash) = match start {
             AttemptStart::Locked | AttemptStart::Unknown => (None, None),
             AttemptStart::Known { user, password_hash } => (Some(user), password_hash),
         };
-        let proven = match self.verify(claim, hash.clone(), &attempt.network).await {
-            Ok(proven) => proven,
-            Err(unjudged) => {
-                if was_counted {
-                    self.store.cancel_attempt(&attempt).await?;
-                }
-                return Err(unjudged);
-            }
-        };
+        let proven = self.verify(claim, hash.clone(), place).await?;
+        if let Some(unjudged) = unjudged {
+            unjudged.judged();
+        }
         match (user, hash, proven) {
             (Some(user), Some(hash), Some(password)) if user.state == UserState::Active => {
                 self.store.succeed_attempt(&attempt, user.id).await?;
@@ -162,7 +165,7 @@ impl Core {
         &self,
         claim: &Claim,
         hash: Option<PasswordHash>,
-        network: &str,
+        place: Place,
     ) -> Result<Option<Password>, Error> {
         let retry = match claim.final_newline {
             FinalNewline::Keep => None,
@@ -176,7 +179,7 @@ impl Core {
                 None => password::hash(password, &salt, cost).is_err(),
             })
         };
-        self.hashes.run(network, work).await
+        self.hashes.run_at(place, work).await
     }
 
     /// Replaces a hash of another cost, now that the password is known. It revokes nothing.
@@ -220,6 +223,34 @@ impl Core {
         let cells = u32::try_from(cells).unwrap_or(u32::MAX);
         tokio::time::sleep_until(began + grid.saturating_mul(cells).min(Duration::from_mins(1)))
             .await;
+    }
+}
+
+/// An attempt that was counted and not judged yet. Dropped so, because its caller hung up or the
+/// hash broke off, the count is taken back: nothing was learnt by it.
+struct Unjudged {
+    core: Core,
+    attempt: Option<Attempt>,
+}
+
+impl Unjudged {
+    fn judged(mut self) {
+        self.attempt = None;
+    }
+}
+
+impl Drop for Unjudged {
+    fn drop(&mut self) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let core = self.core.clone();
+        // Without a runtime the process is ending, and the count stays.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = core.store.cancel_attempt(&attempt).await {
+                    tracing::warn!(%error, "the count of an attempt was not taken back");
+                }
+            });
+        }
     }
 }
 

@@ -15,7 +15,7 @@ impl KeyService for Services {
         request: Request<pb::GetPublicKeysRequest>,
     ) -> Answer<pb::GetPublicKeysResponse> {
         let pb::GetPublicKeysRequest {} = request.into_inner();
-        let keys = self.core.public_keys().into_iter().map(Into::into).collect();
+        let keys = self.core.public_keys().await?.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::GetPublicKeysResponse { keys }))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -12,6 +13,9 @@ use crate::pb::{ERROR_DOMAIN, ErrorReason};
 
 #[cfg(test)]
 mod tests;
+
+/// When to come back where the database did not answer.
+const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 
 impl From<Error> for Status {
     /// Says what the contract says of an error. A cause is logged here, once, and never sent.
@@ -34,6 +38,7 @@ impl From<Error> for Status {
                 details.set_retry_info(Some(retry_after));
             }
             Error::Unavailable(cause) => {
+                details.set_retry_info(Some(UNAVAILABLE_RETRY));
                 warn!(error = chain(&*cause), "the database did not answer");
             }
             Error::Internal(cause) => {

@@ -1,6 +1,6 @@
 //! The master key: from the settings, or on SQLite from a file beside the database.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -63,10 +63,15 @@ fn read(path: &Path, mut file: File) -> Result<MasterKey, StartError> {
 fn make(path: &Path, random: &dyn Random) -> Result<MasterKey, StartError> {
     let text = MasterKey::generate(random)?;
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // Whole or not at all: half a key would keep every later start from starting.
+        let draft = PathBuf::from(format!("{}.new", path.display()));
+        drop(fs::remove_file(&draft));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
+        fs::hard_link(&draft, path)?;
+        fs::remove_file(&draft)?;
         // The name, too, must survive a power cut: a database whose key is gone is lost.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

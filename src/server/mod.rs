@@ -38,7 +38,7 @@ use management::{ManagementState, Metrics, Ready};
 use open::Opened;
 
 /// How often what is kept in memory is written and what is dead is removed.
-const HOUSEKEEPING: Duration = Duration::from_secs(30);
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 /// How often the gauges are set.
 const GAUGES: Duration = Duration::from_secs(5);
 

@@ -1,12 +1,14 @@
 //! The cut: a user's generation rises, and with it ends every grant of an older one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
 use super::convert::{read, token_kind_word};
 use super::entity::{grant, token, user};
+use super::revoke;
+use super::rows::read_token;
 use super::write::Write;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
@@ -54,6 +56,7 @@ pub(super) async fn cut(
         PersonalTokens::Revoke => BTreeSet::new(),
     };
     for id in kept {
+        end_made_from(write, id).await?;
         grant::Entity::update_many()
             .col_expr(grant::Column::Generation, Expr::value(generation))
             .filter(grant::Column::Id.eq(id.to_string()))
@@ -72,38 +75,38 @@ pub(super) async fn cut(
     Ok(ended.rows_affected)
 }
 
-/// Finds the live grants of which all live tokens are personal. One of an older generation is
-/// dead already and must not come back.
+/// Finds the live grants of live personal tokens. One of an older generation is dead already and
+/// must not come back.
 async fn personal_grants(write: &Write<'_>, user: &user::Model) -> Answer<BTreeSet<GrantId>> {
     let at = write.at();
-    let kinds: Vec<(String, String)> = token::Entity::find()
+    let grants: Vec<String> = token::Entity::find()
         .select_only()
         .column(token::Column::GrantId)
-        .column(token::Column::Kind)
         .distinct()
+        .inner_join(grant::Entity)
         .filter(token::Column::UserId.eq(user.id.as_str()))
+        .filter(token::Column::Kind.eq(token_kind_word(TokenKind::Personal)))
         .filter(live_token(at))
-        .filter(
-            token::Column::GrantId.in_subquery(
-                Query::select()
-                    .column(grant::Column::Id)
-                    .from(grant::Entity)
-                    .and_where(grant::Column::UserId.eq(user.id.as_str()))
-                    .and_where(grant::Column::Generation.eq(user.generation))
-                    .cond_where(live_grant(at))
-                    .take(),
-            ),
-        )
+        .filter(grant::Column::Generation.eq(user.generation))
+        .filter(live_grant(at))
         .into_tuple()
         .all(write.on())
         .await?;
-    let mut all_personal = BTreeMap::new();
-    for (grant, kind) in kinds {
-        let personal = kind == token_kind_word(TokenKind::Personal);
-        *all_personal.entry(grant).or_insert(true) &= personal;
+    grants.iter().map(|id| read("tokens.grant_id", GrantId::parse(id))).collect()
+}
+
+/// Ends what was made from a personal token that is kept.
+async fn end_made_from(write: &mut Write<'_>, personal: GrantId) -> Answer<()> {
+    let made = token::Entity::find()
+        .filter(token::Column::GrantId.eq(personal.to_string()))
+        .filter(token::Column::Kind.ne(token_kind_word(TokenKind::Personal)))
+        .filter(live_token(write.at()))
+        .all(write.on())
+        .await?;
+    for row in made {
+        revoke::end_token(write, &read_token(row)?).await?;
     }
-    let kept = all_personal.iter().filter(|(_, personal)| **personal);
-    kept.map(|(id, _)| read("tokens.grant_id", GrantId::parse(id))).collect()
+    Ok(())
 }
 
 /// Counts the live tokens with a row that fit, of live grants.

@@ -64,7 +64,7 @@ pub(super) async fn replace_key(
     }
 }
 
-/// Retires a key that is not active.
+/// Retires a key, in use or not.
 pub(super) async fn retire_key(
     store: &SeaStore,
     id: &KeyId,
@@ -75,7 +75,6 @@ pub(super) async fn retire_key(
     let found = key::Entity::find_by_id(id.as_str()).lock_exclusive().one(write.on()).await?;
     match found {
         None => write.undone(KeyChange::Lost).await,
-        Some(row) if row.state == ACTIVE => write.undone(KeyChange::Lost).await,
         Some(row) if row.state == key_state_word(KeyState::Retired) => {
             write.undone(KeyChange::Done).await
         }

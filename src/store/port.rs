@@ -48,8 +48,8 @@ impl Store for SeaStore {
         facts::find_grant(self, id).await
     }
 
-    async fn list_revocations(&self, now: Timestamp) -> Answer<Vec<Revocation>> {
-        facts::list_revocations(self, now).await
+    async fn list_revocations(&self) -> Answer<Vec<Revocation>> {
+        facts::list_revocations(self).await
     }
 
     async fn list_keys(&self) -> Answer<Vec<KeyRow>> {

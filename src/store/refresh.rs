@@ -29,6 +29,10 @@ pub(super) async fn find_refresh(
         .await?;
     let Some((row, grant)) = found else { return Ok(None) };
     let successor = successor(&reading, &row).await?;
+    if row.swapped_at.is_some() && successor.is_none() {
+        // The family has ended, and the purge took the successor first.
+        return Ok(None);
+    }
     let (token, grant) = with_grant((row, grant))?;
     let user = facts::user(&reading, token.user).await?;
     Ok(Some(RefreshRow { token, grant, user, successor }))
@@ -43,8 +47,7 @@ async fn successor(
     let ((id, key), salt) =
         whole.zip(row.successor_salt.as_ref()).ok_or_else(|| broken("tokens.successor_id"))?;
     let next = token::Entity::find_by_id(id.as_str()).one(connection).await?;
-    // It ends no earlier than its family, so it is purged no earlier.
-    let next = next.ok_or_else(|| broken("tokens.successor_id"))?;
+    let Some(next) = next else { return Ok(None) };
     let used = if next.swapped_at.is_some() || next.last_used_at.is_some() {
         SuccessorUse::Used
     } else {

@@ -6,7 +6,7 @@ use sea_orm::{
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
-use super::convert::{broken, is_orphan, micros, read};
+use super::convert::{broken, is_orphan, micros, read, token_kind_word};
 use super::cut::{count_live_tokens, live_grant, live_token};
 use super::entity::{grant, token};
 use super::rows::{grant_row, read_grant, read_token, token_row};
@@ -78,7 +78,9 @@ async fn prolong(write: &mut Write<'_>, tokens: &[Token]) -> Answer<()> {
 async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) -> Answer<()> {
     let fits = Condition::all()
         .add(token::Column::UserId.eq(sample.user.to_string()))
-        .add(token::Column::Profile.eq(sample.profile.as_str()));
+        .add(token::Column::Profile.eq(sample.profile.as_str()))
+        // Refresh tokens of the profile end with their grants.
+        .add(token::Column::Kind.eq(token_kind_word(sample.kind)));
     let live = count_live_tokens(write, fits.clone()).await?;
     let over = live.saturating_sub(most);
     if over == 0 {

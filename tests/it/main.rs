@@ -1,7 +1,32 @@
 //! The tests of the whole, in one binary.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed"
+)]
+#![expect(clippy::default_trait_access, reason = "a request's name is that of its call")]
 
+mod audit;
+mod authorize;
+mod create;
+mod directory;
+mod keys;
 mod layers;
+mod listing;
+mod matrix;
 mod papers;
+mod permissions;
 mod process;
+mod reads;
+mod realms;
+mod refresh;
+mod rest;
+mod revoke;
+mod secrets;
+mod service;
+mod sign_in;
+mod support;
+mod survival;

@@ -63,13 +63,24 @@ fn keeps_the_floor_when_marks_are_forgotten() {
 fn has_no_lease_before_one_was_given_nor_after_its_end() {
     let facts = facts();
     assert!(!facts.lease_holds(at(1)));
-    facts.lease(Some(at(10)));
+    facts.lease(Some(at(10)), facts.suspensions());
     assert!(facts.lease_holds(at(9)));
     assert!(!facts.lease_holds(at(10)));
-    facts.lease(None);
+    facts.lease(None, facts.suspensions());
     assert!(facts.lease_holds(at(1_000_000)));
     facts.suspend();
     assert!(!facts.lease_holds(at(1)));
+}
+
+#[test]
+fn takes_no_lease_from_a_read_that_began_before_the_last_one_was_ended() {
+    let facts = facts();
+    let before = facts.suspensions();
+    facts.suspend();
+    facts.lease(None, before);
+    assert!(!facts.lease_holds(at(1)));
+    facts.lease(None, facts.suspensions());
+    assert!(facts.lease_holds(at(1)));
 }
 
 #[test]

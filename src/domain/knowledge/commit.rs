@@ -28,34 +28,60 @@ impl Knowledge {
             this.settle(Left::by(&answer), wait).await?;
             Ok(answer?.value)
         });
-        task.await.map_err(Error::internal)?
+        match task.await {
+            Ok(done) => done,
+            Err(broken_off) => {
+                // It may have been committed.
+                self.settle(Left::Unsure, wait).await?;
+                Err(Error::internal(broken_off))
+            }
+        }
+    }
+
+    /// Makes sure that everybody has heard of what was found to be done already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn catch_up(&self, wait: Wait) -> Result<(), Error> {
+        self.settle(Left::AlreadyDone, wait).await
     }
 
     async fn settle(&self, left: Left, wait: Wait) -> Result<(), Error> {
         match left {
             Left::Nothing => Ok(()),
-            // Somebody did it before, and may have died before they had waited.
-            Left::AlreadyDone => match self.lease {
-                Lease::For(length) if wait == Wait::ForAll => {
-                    wait_out(length).await;
+            // Somebody did it before, and may not have heard of it or waited it out yet.
+            Left::AlreadyDone => match wait {
+                Wait::Skip => Ok(()),
+                Wait::ForAll => {
+                    self.wait_out().await;
                     self.sync().await
                 }
-                Lease::For(_) | Lease::Endless => Ok(()),
             },
             Left::Change(mark) => {
                 self.sync_past(mark).await?;
-                match self.lease {
-                    Lease::For(length) if wait == Wait::ForAll => {
-                        wait_out(length).await;
+                match (self.lease, wait) {
+                    (Lease::For(_), Wait::ForAll) => {
+                        self.wait_out().await;
                         self.sync_past(mark).await
                     }
-                    Lease::For(_) | Lease::Endless => Ok(()),
+                    (Lease::For(_), Wait::Skip) | (Lease::Endless, _) => Ok(()),
                 }
             }
             // It may have been committed: nothing is believed before the tail was read.
             Left::Unsure => {
                 self.known.load().facts.suspend();
                 self.sync().await
+            }
+        }
+    }
+
+    /// Waits until every lease that began before now has surely run out. A quarter more, for
+    /// clocks may be slewed.
+    async fn wait_out(&self) {
+        match self.lease {
+            Lease::Endless => {}
+            Lease::For(length) => {
+                tokio::time::sleep(length + length / 4 + Duration::from_millis(10)).await;
             }
         }
     }
@@ -92,10 +118,4 @@ impl Left {
             Err(StoreError::Unavailable(_) | StoreError::Broken(_)) => Self::Unsure,
         }
     }
-}
-
-/// Waits until a lease of this length has surely run out everywhere. A quarter more, for clocks
-/// may be slewed.
-async fn wait_out(lease: Duration) {
-    tokio::time::sleep(lease + lease / 4 + Duration::from_millis(10)).await;
 }

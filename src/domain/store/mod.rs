@@ -77,7 +77,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn find_grant(&self, id: GrantId) -> Answer<Option<Grant>>;
 
     /// Lists the revocations that may still meet a live JWT.
-    async fn list_revocations(&self, now: Timestamp) -> Answer<Vec<Revocation>>;
+    async fn list_revocations(&self) -> Answer<Vec<Revocation>>;
 
     /// Lists all keys that are not retired for longer than their tokens could live.
     async fn list_keys(&self) -> Answer<Vec<KeyRow>>;
@@ -224,7 +224,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         order: &Order,
     ) -> Answer<Committed<KeyChange>>;
 
-    /// Retires a key that is not active.
+    /// Retires a key, in use or not.
     async fn retire_key(
         &self,
         id: &KeyId,

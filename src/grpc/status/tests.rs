@@ -61,7 +61,8 @@ fn says_of_each_error_what_the_contract_says() {
     for (at, error) in all().into_iter().enumerate() {
         let (place, code, reason) = due(&error);
         assert_eq!(at, place, "{error:?} stands twice, or another is missing");
-        let retries = matches!(error, Error::RateLimited { .. } | Error::Busy { .. });
+        let retries =
+            matches!(error, Error::RateLimited { .. } | Error::Busy { .. } | Error::Unavailable(_));
         let status = Status::from(error);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();

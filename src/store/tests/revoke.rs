@@ -35,9 +35,8 @@ async fn revokes_a_jwt_with_a_row_by_its_jti() {
     let done = bed.revoke_token(&id("jwt"), &order(1)).await.unwrap();
     assert_eq!(done.value.unwrap().count, 1);
     assert_eq!(bed.all_changes().await, [Change::Jti { id: id("jwt"), until: Some(at(100)) }]);
-    let listed = bed.list_revocations(at(1)).await.unwrap();
+    let listed = bed.list_revocations().await.unwrap();
     assert!(matches!(&listed[..], [Revocation::Jti(jti, _)] if *jti == id("jwt")));
-    assert!(bed.list_revocations(at(100)).await.unwrap().is_empty(), "it has ended by itself");
 }
 
 #[tokio::test]
@@ -74,7 +73,7 @@ async fn revokes_a_grant_with_its_tokens_once() {
     let revoked = GrantChange::Revoked;
     let change = Change::Grant { id: grant.id, until: Some(at(1000)), revoked };
     assert_eq!(bed.all_changes().await, [change]);
-    let listed = bed.list_revocations(at(200)).await.unwrap();
+    let listed = bed.list_revocations().await.unwrap();
     assert!(matches!(listed[..], [Revocation::Grant(id, _)] if id == grant.id));
     assert!(bed.revoke_grant(GrantId(uuid(99)), &order(1)).await.unwrap().value.is_none());
 }

@@ -143,7 +143,6 @@ impl Running {
         }
     }
 
-    #[expect(clippy::panic, reason = "a test that can't go on has failed")]
     fn fail(&self, why: &str) -> ! {
         panic!("{why}; it said: {:#?}", self.seen)
     }

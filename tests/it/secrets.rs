@@ -1,0 +1,106 @@
+//! No secret is found where it has nothing to do.
+
+use tokend::pb::create_token_request::Credential;
+use tokend::pb::{self, UserState};
+
+use crate::support::alone::alone;
+use crate::support::{Session, World, files};
+
+/// A scenario with every sort of secret; answers all that were used.
+async fn live(world: &World) -> Vec<String> {
+    let admin = world.admin();
+    let mut alice = world.user("alice").with(["token:create"]).await;
+    let mut secrets = vec![admin.password.clone(), alice.password.clone()];
+    let mut keep = |session: &Session| {
+        secrets.extend([&session.operation, &session.refresh].into_iter().cloned());
+    };
+    for (_, session) in alice.every_kind().await {
+        keep(&session);
+        world.check(&session.operation).permission("orders:read").await;
+        world.check(&session.refresh).await;
+        let minted = session.draft("personal").make().await.unwrap();
+        keep(&minted);
+        minted.revoke().await.unwrap();
+    }
+    let session = alice.sign_in().await;
+    keep(&session);
+    keep(&session.refresh().await.unwrap());
+    keep(&session.refresh().await.unwrap());
+    world.advance(std::time::Duration::from_secs(61));
+    session.refresh().await.err().unwrap();
+    alice.change_password("a-new-password-of-alice").await;
+    secrets.push(alice.password.clone());
+    let http = world.http();
+    let made = http.post("/tokens").basic("alice", &alice.password).send().await;
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    http.delete(&format!("/tokens/{token}")).basic("alice", &alice.password).send().await;
+    http.delete("/tokens/a-token-of-nobody").basic("alice", "a-wrong-password").send().await;
+    secrets.extend([token, "a-token-of-nobody".to_owned(), "a-wrong-password".to_owned()]);
+    admin.set_state(&alice, UserState::Disabled).await;
+    alice.draft("operation").make().await.err().unwrap();
+    secrets.extend(fail(world).await);
+    secrets.retain(|secret| !secret.is_empty());
+    secrets
+}
+
+/// Calls that are refused, each with a secret in it.
+async fn fail(world: &World) -> Vec<String> {
+    let secret = |n: u8| format!("a-refused-secret-{n}");
+    let password = pb::PasswordCredential {
+        username: "nobody".to_owned(),
+        password: secret(1),
+        ..Default::default()
+    };
+    let credential =
+        |credential| pb::CreateTokenRequest { credential: Some(credential), ..Default::default() };
+    let nobody = world.nobody();
+    nobody.create_token(credential(Credential::Password(password))).await.unwrap_err();
+    nobody.create_token(credential(Credential::BearerToken(secret(2)))).await.unwrap_err();
+    let target = Some(pb::revoke_token_request::Target::Secret(secret(3)));
+    let revoke = pb::RevokeTokenRequest { target, ..Default::default() };
+    nobody.revoke_token(revoke).await.unwrap_err();
+    let refresh_token = secret(4);
+    let refresh = pb::RefreshOperationTokenRequest { refresh_token, profile: String::new() };
+    nobody.refresh_operation_token(refresh).await.unwrap_err();
+    world.check(&secret(5)).await;
+    nobody.clone().bearing(&secret(6)).get_caller(pb::GetCallerRequest {}).await.unwrap_err();
+    let request = pb::CreateUserRequest {
+        credential: Some(pb::create_user_request::Credential::PasswordHash(secret(7))),
+        ..Default::default()
+    };
+    world.admin().api().create_user(request).await.unwrap_err();
+    (1..=7).map(secret).collect()
+}
+
+#[tokio::test]
+async fn shows_no_secret_in_logs_metrics_events_or_files() {
+    let test = "secrets::shows_no_secret_in_logs_metrics_events_or_files";
+    let Some(log) = alone(test) else { return };
+    let mut world = World::start().await;
+    let secrets = live(&world).await;
+    assert!(secrets.len() > 30, "{}", secrets.len());
+    let metrics = world.management().get("/metrics").send().await.body;
+    let request = pb::ListAuditEventsRequest { page_size: 500, ..Default::default() };
+    let events = world.admin().api().list_audit_events(request).await.unwrap();
+    let mut places: Vec<(String, Vec<u8>)> = vec![
+        ("the metrics".to_owned(), metrics.into_bytes()),
+        ("the events".to_owned(), format!("{events:?}").into_bytes()),
+    ];
+    let running = files(world.folder());
+    assert!(running.keys().any(|name| name.to_string_lossy().ends_with("-wal")));
+    world.stop().await;
+    let stopped = files(world.folder());
+    for (name, bytes) in running.into_iter().chain(stopped) {
+        places.push((name.display().to_string(), bytes));
+    }
+    // What others log at TRACE (whole HTTP frames) is theirs, and off unless an operator asks.
+    let ours = log.lines().into_iter().filter(|line| line.contains(" tokend"));
+    places.extend(ours.map(|line| (format!("the log: {line}"), line.clone().into_bytes())));
+    assert!(places.len() > 100, "{}", places.len());
+    for secret in &secrets {
+        for (place, bytes) in &places {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in {place}");
+        }
+    }
+}
