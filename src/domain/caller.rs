@@ -92,19 +92,6 @@ impl Caller {
         }
     }
 
-    /// Lets the caller do what concerns every realm.
-    ///
-    /// # Errors
-    /// [`Error::PermissionMissing`].
-    pub(super) fn need_everywhere(&self, permission: &'static str) -> Result<(), Error> {
-        self.need(permission)?;
-        if self.reaches_all() {
-            Ok(())
-        } else {
-            Err(Error::PermissionMissing(EVERY_REALM.to_owned()))
-        }
-    }
-
     /// Whether the caller may act in every realm.
     pub(super) fn reaches_all(&self) -> bool {
         self.user()

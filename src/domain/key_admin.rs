@@ -197,10 +197,10 @@ impl Core {
         Ok(rows.into_iter().find(|row| row.id == *id && row.purpose == KeyPurpose::Sign))
     }
 
-    /// Keys are every realm's: only a caller who manages all realms keeps them.
+    /// Keys are every realm's: the realm `default` keeps them for all.
     async fn key_keeper(&self, origin: &Origin, permission: &'static str) -> Result<Caller, Error> {
         let caller = self.caller(origin).await?;
-        caller.need_everywhere(permission)?;
+        caller.need_in(&Realm::default(), permission)?;
         Ok(caller)
     }
 

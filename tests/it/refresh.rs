@@ -48,7 +48,7 @@ async fn kills_the_grant_of_a_token_that_comes_back_late() {
     assert_eq!(world.check(&second.operation).await, REVOKED);
     assert_eq!(second.refresh().await.err().unwrap(), INVALID);
     let events = world.admin().events(|event| event.actor == alice.id).await;
-    let reuses = events.iter().filter(|event| event.starts_with("token.reuse")).count();
+    let reuses = events.iter().filter(|event| *event == "token.refresh reused").count();
     assert_eq!(reuses, 1, "{events:?}");
 }
 
