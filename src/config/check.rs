@@ -16,6 +16,7 @@ use super::{
     Azion, Bootstrap, Database, Grpc, Keys, Log, Passwords, Rest, Settings, SignIn, Tokens,
 };
 use crate::domain::identity::Username;
+use crate::domain::password;
 
 /// Of 32 random bytes fewer differ once in 10^14 draws.
 const LEAST_DISTINCT_BYTES: usize = 16;
@@ -151,11 +152,11 @@ impl Tokens {
 
 impl Passwords {
     fn check(&self, faults: &mut Faults) {
-        within(faults, "passwords.iterations", self.iterations, 1..=1000);
-        within(faults, "passwords.parallelism", self.parallelism, 1..=64);
+        within(faults, "passwords.iterations", self.iterations, 1..=password::MOST_ITERATIONS);
+        within(faults, "passwords.parallelism", self.parallelism, 1..=password::MOST_LANES);
         // Argon2 asks for 8 KiB a lane.
         let least = self.parallelism.saturating_mul(8);
-        within(faults, "passwords.memory_kib", self.memory_kib, least..=4 * 1024 * 1024);
+        within(faults, "passwords.memory_kib", self.memory_kib, least..=password::MOST_MEMORY_KIB);
         within(faults, "passwords.threads", self.threads, 0..=1024);
         within(faults, "passwords.queue", self.queue, 1..=1_000_000);
     }

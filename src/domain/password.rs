@@ -12,10 +12,13 @@ use super::store::PasswordHash;
 /// The most bytes of a password.
 pub const MAX_BYTES: usize = 1024;
 
-/// The costliest hash that is made or taken: more would let a stored hash stop the service.
-const MOST_MEMORY_KIB: u32 = 256 * 1024;
-const MOST_ITERATIONS: u32 = 16;
-const MOST_LANES: u32 = 16;
+/// The most memory of a hash that is made or taken, in KiB: more would let a stored hash stop the
+/// service.
+pub const MOST_MEMORY_KIB: u32 = 256 * 1024;
+/// The most passes over it.
+pub const MOST_ITERATIONS: u32 = 16;
+/// The most lanes.
+pub const MOST_LANES: u32 = 16;
 const TOO_COSTLY: &str = "costs too much: at most 256 MiB, 16 iterations and 16 lanes";
 
 /// A password as it was typed. Nothing is trimmed.
