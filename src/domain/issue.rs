@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::caller::{AuditOf, Caller};
 use super::calls::{
@@ -12,6 +11,7 @@ use super::clock::Timestamp;
 use super::core::Core;
 use super::error::{Error, Faults};
 use super::identity::{Generation, Realm, RoleName, User, UserState, parse_text};
+use super::lifetime;
 use super::mint::{Draft, Made};
 use super::profile::{Life, Profile, RefreshPolicy};
 use super::sign_in::CredentialPlace;
@@ -59,7 +59,8 @@ impl Core {
         }
         let choice = self.choose_roles(&holder, wish.roles.as_ref()).await?;
         let now = self.now();
-        let expires_at = expiry(&wish, holder.grant.as_ref(), now)?;
+        let expires_at =
+            lifetime::expiry(&wish.profile, wish.lifetime, holder.grant.as_ref(), now)?;
         let grant = match &holder.grant {
             Some(grant) => grant.clone(),
             None => self.new_grant(&holder, &wish.profile, (expires_at, now))?,
@@ -96,7 +97,7 @@ impl Core {
         let roles =
             roles.as_ref().map(|names| read_role_names(&mut faults, "roles.role_ids", names));
         let longest = profile.map_or(Life::Endless, |profile| profile.max_life);
-        check_lifetime(&mut faults, longest, *lifetime, self.now());
+        lifetime::check(&mut faults, longest, *lifetime, self.now());
         if let CreateFor::Credential(Credential::Password(credential)) = credential {
             self.check_credential(&mut faults, credential, profile.map(|p| &**p));
         }
@@ -343,61 +344,4 @@ pub(super) fn read_role_names(
         }
     }
     roles
-}
-
-/// Names the fault of a lifetime: nothing is clamped.
-fn check_lifetime(faults: &mut Faults, longest: Life, lifetime: Lifetime, now: Timestamp) {
-    const TOO_LONG: &str = "is longer than the profile allows";
-    let exceeds = |length: Duration| match longest {
-        Life::Endless => false,
-        Life::For(most) => length > most,
-    };
-    match lifetime {
-        Lifetime::For(micros) => match u64::try_from(micros).map(Duration::from_micros) {
-            Ok(length) if length < Duration::from_secs(1) => {
-                faults.add("ttl", "must be at least a second");
-            }
-            Ok(length) if exceeds(length) => faults.add("ttl", TOO_LONG),
-            Ok(length) if now.plus(length) == Timestamp::MAX => faults.add("ttl", TOO_LONG),
-            Ok(_) => {}
-            Err(_) => faults.add("ttl", "must not be negative"),
-        },
-        Lifetime::Until(end) if end > Timestamp::MAX => faults.add("expire_time", TOO_LONG),
-        Lifetime::Until(end) if end.since(now) < Duration::from_secs(1) => {
-            faults.add("expire_time", "must be at least a second from now");
-        }
-        Lifetime::Until(end) if exceeds(end.since(now)) => faults.add("expire_time", TOO_LONG),
-        Lifetime::Never if longest != Life::Endless => {
-            faults.add("never_expires", "is not allowed by the profile");
-        }
-        Lifetime::Default | Lifetime::Until(_) | Lifetime::Never => {}
-    }
-}
-
-/// When a new token ends. A token does not outlive the grant that it is made from.
-fn expiry(wish: &Wish, grant: Option<&Grant>, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-    let asked = match wish.lifetime {
-        Lifetime::Default => match wish.profile.default_life {
-            Life::Endless => None,
-            Life::For(length) => Some(now.plus(length)),
-        },
-        Lifetime::For(micros) => {
-            Some(now.plus(Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
-        }
-        Lifetime::Until(end) => Some(end),
-        Lifetime::Never => None,
-    };
-    let Some(end) = grant.and_then(|grant| grant.expires_at) else { return Ok(asked) };
-    match (asked, wish.lifetime) {
-        (Some(asked), _) if asked <= end => Ok(Some(asked)),
-        // Nobody chose: as long as the grant allows.
-        (_, Lifetime::Default) => Ok(Some(end)),
-        (_, Lifetime::For(_)) => Err(Error::field("ttl", "outlives the grant it is made from")),
-        (_, Lifetime::Until(_)) => {
-            Err(Error::field("expire_time", "outlives the grant it is made from"))
-        }
-        (_, Lifetime::Never) => {
-            Err(Error::field("never_expires", "outlives the grant it is made from"))
-        }
-    }
 }

@@ -16,6 +16,7 @@ mod issue;
 mod key_admin;
 pub mod keys;
 pub mod knowledge;
+mod lifetime;
 mod loads;
 mod mint;
 mod page;
