@@ -268,3 +268,42 @@ async fn changes_ones_own_password_for_the_old_one_alone() {
     assert!(is_let_in(&alice).await);
     assert_eq!(try_as(&world, "alice", &old).await.unwrap(), BAD);
 }
+
+#[tokio::test]
+async fn lets_in_by_an_imported_hash_and_makes_it_its_own() {
+    let world = World::start().await;
+    // A known answer of the reference implementation, of another cost than ours.
+    let hash =
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let credential = pb::create_user_request::Credential::PasswordHash(hash.to_owned());
+    let (username, credential) = ("imported".to_owned(), Some(credential));
+    let request = pb::CreateUserRequest { username, credential, ..Default::default() };
+    world.admin().api().create_user(request).await.unwrap();
+    assert_eq!(try_as(&world, "imported", "Password").await.unwrap(), BAD);
+    // The second time by the hash that replaced it.
+    for _ in 0..2 {
+        assert!(try_as(&world, "imported", "password").await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn turns_away_at_once_who_finds_no_place_in_the_queue() {
+    let world = World::with(|settings| {
+        settings.passwords.queue = 1;
+        settings.passwords.memory_kib = 19 * 1024;
+        settings.sign_in.lockout.failures = 1_000;
+    })
+    .await;
+    let guesses = (0..50).map(|_| try_as(&world, "nobody", "a guess"));
+    let mut busy = 0;
+    for refused in futures_util::future::join_all(guesses).await {
+        let refused = refused.unwrap();
+        if refused == (Code::ResourceExhausted, ErrorReason::Busy) {
+            assert!(refused.retry_after.is_some());
+            busy += 1;
+        } else {
+            assert_eq!(refused, BAD);
+        }
+    }
+    assert!((1..50).contains(&busy), "{busy}");
+}
