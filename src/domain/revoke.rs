@@ -24,6 +24,14 @@ struct Found {
     owner: User,
 }
 
+/// What an operation token is revoked by.
+enum By {
+    /// Its row, which every check of it reads.
+    Row,
+    /// Its `jti`, until it ends by itself: a JWT is checked without a row.
+    Jti(Option<Timestamp>),
+}
+
 impl Core {
     /// Revokes. Unknown, foreign, or of another profile than the guard: not found. Already dead:
     /// a count of 0.
@@ -112,32 +120,8 @@ impl Core {
             return Err(Error::TokenNotFound);
         }
         let order = self.order_to_revoke(origin, caller, &owner, (&token.id, "token.revoke"))?;
-        let store = Arc::clone(&self.store);
-        let revoked = match (token.kind, token.digest) {
-            // A refresh token stands for all that its sign-in allowed, and a personal token for
-            // all that was made from it: its grant is its own.
-            (TokenKind::Refresh | TokenKind::Personal, _) => {
-                let id = grant.id;
-                self.knowledge
-                    .commit(wait, async move { store.revoke_grant(id, &order).await })
-                    .await?
-                    .ok_or(Error::TokenNotFound)?
-            }
-            (TokenKind::Operation, Some(_)) => {
-                let id = token.id.clone();
-                self.knowledge
-                    .commit(wait, async move { store.revoke_token(&id, &order).await })
-                    .await?
-                    .ok_or(Error::TokenNotFound)?
-            }
-            (TokenKind::Operation, None) => {
-                let jti = jti(&token.id, grant.id, token.expires_at);
-                self.knowledge
-                    .commit(wait, async move { store.revoke_jti(&jti, &order).await })
-                    .await?
-                    .ok_or(Error::TooManyRevoked)?
-            }
-        };
+        let by = if token.digest.is_some() { By::Row } else { By::Jti(token.expires_at) };
+        let revoked = self.end((token.kind, &token.id, grant.id), by, (order, wait)).await?;
         count_revoked(revoked.count);
         let now = self.find(&token.id).await?;
         let view = match now {
@@ -161,23 +145,8 @@ impl Core {
             self.knowledge.catch_up(wait).await?;
             return Ok(RevokeOutcome { token: None, count: 0 });
         }
-        let store = Arc::clone(&self.store);
-        let revoked = match claims.kind {
-            TokenKind::Refresh | TokenKind::Personal => {
-                let id = claims.grant;
-                self.knowledge
-                    .commit(wait, async move { store.revoke_grant(id, &order).await })
-                    .await?
-                    .ok_or(Error::TokenNotFound)?
-            }
-            TokenKind::Operation => {
-                let jti = jti(&claims.id, claims.grant, claims.expires_at);
-                self.knowledge
-                    .commit(wait, async move { store.revoke_jti(&jti, &order).await })
-                    .await?
-                    .ok_or(Error::TooManyRevoked)?
-            }
-        };
+        let by = By::Jti(claims.expires_at);
+        let revoked = self.end((claims.kind, &claims.id, claims.grant), by, (order, wait)).await?;
         let Revoked { token, count } = revoked;
         count_revoked(count);
         let token = match token {
@@ -188,6 +157,36 @@ impl Core {
             None => None,
         };
         Ok(RevokeOutcome { token, count })
+    }
+
+    /// Ends a token, and with a refresh token all that its sign-in allowed, with a personal token
+    /// all that was made from it: the grants of both are their own.
+    async fn end(
+        &self,
+        (kind, id, grant): (TokenKind, &TokenId, GrantId),
+        by: By,
+        (order, wait): (Order, Wait),
+    ) -> Result<Revoked, Error> {
+        let (store, id) = (Arc::clone(&self.store), id.clone());
+        match (kind, by) {
+            (TokenKind::Refresh | TokenKind::Personal, _) => self
+                .knowledge
+                .commit(wait, async move { store.revoke_grant(grant, &order).await })
+                .await?
+                .ok_or(Error::TokenNotFound),
+            (TokenKind::Operation, By::Row) => self
+                .knowledge
+                .commit(wait, async move { store.revoke_token(&id, &order).await })
+                .await?
+                .ok_or(Error::TokenNotFound),
+            (TokenKind::Operation, By::Jti(until)) => {
+                let jti = JtiRevocation { id, grant, until, most_per_grant: MOST_PER_GRANT };
+                self.knowledge
+                    .commit(wait, async move { store.revoke_jti(&jti, &order).await })
+                    .await?
+                    .ok_or(Error::TooManyRevoked)
+            }
+        }
     }
 
     async fn revoke_by_grant(
@@ -282,10 +281,6 @@ impl Core {
         }
         self.view_of(&owner, token, &grant).await
     }
-}
-
-fn jti(id: &TokenId, grant: GrantId, until: Option<Timestamp>) -> JtiRevocation {
-    JtiRevocation { id: id.clone(), grant, until, most_per_grant: MOST_PER_GRANT }
 }
 
 fn count_revoked(count: u32) {
