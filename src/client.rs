@@ -31,6 +31,13 @@ pub const ACCEPT_FINAL_NEWLINE: &str = "tokend-accept-final-newline";
 /// The metadata that carries the request's id, both ways.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// Whether a caller's request id is one that a log can hold: 1 to 64 letters, digits, `_` and `-`.
+#[must_use]
+pub fn is_request_id(id: &[u8]) -> bool {
+    (1..=64).contains(&id.len())
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
 /// How a call reaches the server.
 pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, TransportError>;
 

@@ -15,9 +15,9 @@ use super::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, U
 use super::keys::KeyRing;
 use super::knowledge::View;
 use super::permission::{Asked, Permission, Reach};
-use super::profile::{Format, Life, OpaqueForm, Profile, RefreshRotation};
+use super::profile::{Format, Life, OpaqueForm, Profile};
 use super::store::{KeyPurpose, Proof};
-use super::token::{GrantId, KeyId, RoleChoice, Secret, Token, TokenDigest, TokenId, TokenKind};
+use super::token::{GrantId, RoleChoice, Secret, Token, TokenDigest, TokenId, TokenKind};
 
 /// A presented secret of ours: genuine, but maybe dead.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Core {
     /// Whether an opaque secret holds the check that a key of ours makes for a profile of ours.
     fn is_checked(&self, keys: &KeyRing, text: &str) -> bool {
         self.settings.profiles.iter().any(|profile| {
-            opaque_forms(profile).flatten().any(|form| {
+            opaque_forms(profile).any(|form| {
                 opaque::read(form, text).is_some_and(|read| {
                     let name = profile.name.as_str();
                     keys.codes(KeyPurpose::Check).any(|key| read.is_genuine(name, &key.hmac))
@@ -170,7 +170,7 @@ impl Core {
             return Err(if retired { DenyReason::RevokedToken } else { DenyReason::UnknownToken });
         };
         let profile = self.settings.profiles.find(&key.profile).ok_or(DenyReason::UnknownToken)?;
-        let (_, context) = self.jwt_context(profile).ok_or(DenyReason::UnknownToken)?;
+        let context = self.jwt_context(profile).ok_or(DenyReason::UnknownToken)?;
         let mut whole = [0; 32];
         whole.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
         if let Some(claims) = self.proven.get(&whole) {
@@ -336,16 +336,6 @@ impl Core {
             self.uses.note_refresh(refresh, now);
         }
     }
-
-    /// Finds the key that a token of this id was signed or checked by.
-    pub(super) fn check_key(&self, id: &KeyId) -> Result<aws_lc_rs::hmac::Key, Error> {
-        self.knowledge
-            .keys()
-            .codes(KeyPurpose::Check)
-            .find(|key| key.id == *id)
-            .map(|key| key.hmac.clone())
-            .ok_or_else(|| Error::Unavailable("a check key is not known here yet".into()))
-    }
 }
 
 /// What a refused credential is answered with.
@@ -381,13 +371,11 @@ fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Sta
 }
 
 /// The forms in which a profile's tokens and refresh tokens are written, where those are opaque.
-fn opaque_forms(profile: &Profile) -> impl Iterator<Item = Option<OpaqueForm>> {
+fn opaque_forms(profile: &Profile) -> impl Iterator<Item = OpaqueForm> {
     let form = |format| match format {
         Format::Opaque(form) => Some(form),
         Format::Jwt { .. } => None,
     };
-    let refresh = profile.refresh.and_then(|policy| match policy.rotation {
-        RefreshRotation::Rotating | RefreshRotation::Fixed => form(policy.format),
-    });
-    [form(profile.format), refresh].into_iter()
+    let refresh = profile.refresh.and_then(|policy| form(policy.format));
+    [form(profile.format), refresh].into_iter().flatten()
 }

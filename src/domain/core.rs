@@ -15,7 +15,7 @@ use super::hashing::{HashPool, PoolSize};
 use super::keys::{self, NewKey};
 use super::knowledge::{Knowledge, Lease, Sources};
 use super::password::HashCost;
-use super::profile::{Algorithm, ClaimStyle, Format, Profile, Profiles};
+use super::profile::{Format, Profile, Profiles};
 use super::random::Random;
 use super::seal::MasterKey;
 use super::sign_in::AddressLimit;
@@ -219,16 +219,14 @@ impl Core {
     }
 
     /// What a JWT of this profile says beside its claims; `None` for an opaque profile.
-    pub(super) fn jwt_context(&self, profile: &Profile) -> Option<(Algorithm, Context<'_>)> {
+    pub(super) fn jwt_context(&self, profile: &Profile) -> Option<Context<'_>> {
+        let Settings { issuer, audience, .. } = &*self.settings;
         match profile.format {
             Format::Opaque(_) => None,
-            Format::Jwt { algorithm, claims } => Some((algorithm, self.context(claims))),
+            Format::Jwt { algorithm: _, claims } => {
+                Some(Context { style: claims, issuer, audience })
+            }
         }
-    }
-
-    fn context(&self, style: ClaimStyle) -> Context<'_> {
-        let Settings { issuer, audience, .. } = &*self.settings;
-        Context { style, issuer, audience }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keys in memory: those that sign, check, derive and authenticate pages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -155,7 +155,7 @@ pub struct KeyRing {
     pub as_of: Seq,
     signing: HashMap<KeyId, SigningKey>,
     codes: Vec<(KeyPurpose, CodeKey)>,
-    retired: Vec<(KeyId, String)>,
+    retired: HashSet<KeyId>,
 }
 
 impl KeyRing {
@@ -164,10 +164,11 @@ impl KeyRing {
     /// # Errors
     /// [`Error::Internal`] where one does not open with this master key.
     pub fn open(rows: &[KeyRow], master: &MasterKey, as_of: Seq) -> Result<Self, Error> {
-        let mut ring = Self { as_of, signing: HashMap::new(), codes: vec![], retired: vec![] };
+        let mut ring =
+            Self { as_of, signing: HashMap::new(), codes: vec![], retired: HashSet::new() };
         for row in rows {
             if row.state == KeyState::Retired {
-                ring.retired.push((row.id.clone(), row.profile.clone()));
+                ring.retired.insert(row.id.clone());
                 continue;
             }
             let private = master.open(&context(row), &row.sealed)?;
@@ -194,7 +195,7 @@ impl KeyRing {
     /// Whether this key was retired: what it signed is revoked.
     #[must_use]
     pub fn is_retired(&self, id: &KeyId) -> bool {
-        self.retired.iter().any(|(retired, _)| retired == id)
+        self.retired.contains(id)
     }
 
     /// Answers the key that signs for a profile.
@@ -216,6 +217,16 @@ impl KeyRing {
         self.codes(purpose)
             .find(|key| key.state == KeyState::Active)
             .ok_or_else(|| Error::internal("a key of the service is missing"))
+    }
+
+    /// Answers the code key of this id, in use or not.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where it is not known here yet.
+    pub fn code_of(&self, purpose: KeyPurpose, id: &KeyId) -> Result<&CodeKey, Error> {
+        self.codes(purpose)
+            .find(|key| key.id == *id)
+            .ok_or_else(|| Error::Unavailable("a key of the service is not known here yet".into()))
     }
 
     /// Lists the code keys for a purpose that are good for reading.

@@ -52,7 +52,7 @@ impl Core {
     fn write_jwt(&self, mut draft: Draft<'_>) -> Result<Made, Error> {
         let keys = self.knowledge.keys();
         let key = keys.signing(draft.profile.name.as_str())?;
-        let (_, context) = self
+        let context = self
             .jwt_context(draft.profile)
             .ok_or_else(|| Error::internal("an opaque profile signs nothing"))?;
         // A JWT tells time in whole seconds; the row says the same.

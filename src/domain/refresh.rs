@@ -239,12 +239,10 @@ impl Core {
     ) -> Result<Secret, Error> {
         let policy = profile.refresh.ok_or(Error::TokenInvalid)?;
         let keys = self.knowledge.keys();
-        let derivation = keys
-            .codes(KeyPurpose::Derive)
-            .find(|key| key.id == successor.key)
-            .ok_or_else(|| Error::Unavailable("a derivation key is not known here yet".into()))?;
-        let check = self.check_key(&successor.token.key)?;
-        let made = derive(secret, profile, policy, &successor.salt, (&derivation.hmac, &check))?;
+        let derivation = keys.code_of(KeyPurpose::Derive, &successor.key)?;
+        let check = keys.code_of(KeyPurpose::Check, &successor.token.key)?;
+        let made =
+            derive(secret, profile, policy, &successor.salt, (&derivation.hmac, &check.hmac))?;
         if successor.token.digest == Some(made.digest()) {
             Ok(made)
         } else {

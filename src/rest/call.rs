@@ -13,7 +13,7 @@ use tonic::{Extensions, Request, Response, Status};
 
 use super::failure::Failure;
 use super::{Shim, TARGET, forwarded};
-use crate::client::{ACCEPT_FINAL_NEWLINE, CLIENT_ADDRESS, REALM, REQUEST_ID};
+use crate::client::{ACCEPT_FINAL_NEWLINE, CLIENT_ADDRESS, REALM, REQUEST_ID, is_request_id};
 
 /// Sends messages to the server on behalf of one HTTP request.
 #[derive(Debug)]
@@ -98,9 +98,9 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
-    /// Takes the client's id where it is 1 to 64 letters, digits, `_` and `-`.
+    /// Takes the client's id where it is one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).filter(|id| is_sane(id.as_bytes())).cloned();
+        let given = headers.get(REQUEST_ID).filter(|id| is_request_id(id.as_bytes())).cloned();
         Self { given, answered: Arc::default() }
     }
 
@@ -111,15 +111,10 @@ impl RequestId {
 
     fn learn(&self, metadata: &MetadataMap) {
         let id = metadata.get(REQUEST_ID).map(AsciiMetadataValue::as_encoded_bytes);
-        if let Some(Ok(id)) = id.filter(|id| is_sane(id)).map(HeaderValue::from_bytes) {
+        if let Some(Ok(id)) = id.filter(|id| is_request_id(id)).map(HeaderValue::from_bytes) {
             self.answered.get_or_init(|| id);
         }
     }
-}
-
-fn is_sane(id: &[u8]) -> bool {
-    (1..=64).contains(&id.len())
-        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn ascii(value: &[u8], name: &'static str) -> Result<AsciiMetadataValue, Failure> {

@@ -8,7 +8,7 @@ use crate::domain::random::{MachineRandom, Random};
 /// Answers the caller's id, where it is one that a log can hold; else a fresh one.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     match headers.get(client::REQUEST_ID) {
-        Some(id) if is_sane(id.as_bytes()) => id.clone(),
+        Some(id) if client::is_request_id(id.as_bytes()) => id.clone(),
         Some(_) | None => fresh(),
     }
 }
@@ -16,11 +16,6 @@ pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
 /// Tells the caller.
 pub(super) fn echo<B>(id: HeaderValue, answer: &mut Response<B>) {
     answer.headers_mut().insert(client::REQUEST_ID, id);
-}
-
-fn is_sane(id: &[u8]) -> bool {
-    (1..=64).contains(&id.len())
-        && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 fn fresh() -> HeaderValue {
