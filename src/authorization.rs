@@ -56,7 +56,7 @@ impl Authorization {
             return Ok(Self::Basic { username, password });
         }
         if is_of(value, b"bearer") || is_of(value, b"token") {
-            return Self::bearer(credentials(value)?);
+            return Self::token(credentials(value)?).map(Self::Bearer);
         }
         Err(Fault::Absent)
     }
@@ -75,9 +75,20 @@ impl Authorization {
         Ok((username.to_owned(), password.into()))
     }
 
-    fn bearer(credentials: &[u8]) -> Result<Self, Fault> {
+    /// Reads the value where `Bearer` alone counts: the token.
+    ///
+    /// # Errors
+    /// The [`Fault`] of the value; [`Fault::Absent`] for every other scheme, whatever follows it.
+    pub fn parse_bearer(value: &[u8]) -> Result<SecretString, Fault> {
+        if !is_of(value, b"bearer") {
+            return Err(Fault::Absent);
+        }
+        Self::token(credentials(value)?)
+    }
+
+    fn token(credentials: &[u8]) -> Result<SecretString, Fault> {
         let token = std::str::from_utf8(credentials).map_err(|_| Fault::Encoding)?;
-        Ok(Self::Bearer(token.into()))
+        Ok(token.into())
     }
 }
 
@@ -148,6 +159,17 @@ mod tests {
         ];
         for (value, fault) in cases {
             assert_eq!(Authorization::parse(value).err(), Some(fault), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn takes_bearer_alone_where_it_alone_counts() {
+        let token = |value: &str| Authorization::parse_bearer(value.as_bytes());
+        assert_eq!(token("bEARER x.y").unwrap().expose_secret(), "x.y");
+        for (value, fault) in
+            [("Token x.y", Fault::Absent), ("Basic YTpi", Fault::Absent), ("Bearer", Fault::Empty)]
+        {
+            assert_eq!(token(value).err(), Some(fault), "{value}");
         }
     }
 

@@ -12,11 +12,10 @@ use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use super::load::Faults;
-use super::{
-    Azion, Bootstrap, Database, Grpc, Keys, Log, Passwords, Rest, Settings, SignIn, Tokens,
-};
+use super::{Bootstrap, Database, Grpc, Keys, Log, Passwords, Rest, Settings, SignIn, Tokens};
 use crate::domain::identity::Username;
 use crate::domain::password;
+use crate::rest;
 
 /// Of 32 random bytes fewer differ once in 10^14 draws.
 const LEAST_DISTINCT_BYTES: usize = 16;
@@ -36,12 +35,8 @@ impl Settings {
         self.log.check(&mut faults);
         match self.profiles() {
             Ok(profiles) => {
-                let Azion { enabled, realm, profile, base_path: _ } = &self.rest.azion;
-                if *enabled && profiles.find(profile).is_none() {
-                    faults.add("rest.azion.profile", "is not the name of a profile");
-                }
-                if *enabled && profiles.realm(realm).is_err() {
-                    faults.add("rest.azion.realm", "is not the name of a realm");
+                if let Err(others) = self.rest.shim(&profiles, self.grpc.max_deadline) {
+                    faults.append(others);
                 }
                 if profiles.find("operation").is_none() {
                     faults.add("profiles.operation", "must be there");
@@ -50,6 +45,16 @@ impl Settings {
             Err(others) => faults.append(others),
         }
         faults
+    }
+}
+
+impl Settings {
+    /// Answers the settings of the shim.
+    ///
+    /// # Errors
+    /// Every fault of the profiles and of the dialects.
+    pub fn shim(&self) -> Result<rest::Settings, Faults> {
+        self.rest.shim(&self.profiles()?, self.grpc.max_deadline)
     }
 }
 
@@ -104,19 +109,7 @@ impl Rest {
         if self.public_url.as_ref().is_some_and(|url| !is_url(url)) {
             faults.add("rest.public_url", "must be a URL such as `https://id.example.com`");
         }
-        if !is_base_path(&self.azion.base_path) {
-            faults.add("rest.azion.base_path", "must be empty or a path such as `/azion`");
-        }
     }
-}
-
-/// Whether it can stand before the paths of a dialect.
-fn is_base_path(path: &str) -> bool {
-    let is_word = |word: &str| {
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-        !word.is_empty() && word != "." && word != ".." && word.bytes().all(fits)
-    };
-    path.is_empty() || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_word))
 }
 
 impl Database {

@@ -6,6 +6,7 @@ mod check;
 mod load;
 mod profiles;
 mod recipe;
+mod rest;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use load::{Fault, Faults, Sources};
 pub use profiles::{
     AlgorithmWord, ClaimsWord, FormatWord, IdWord, KindWord, ProfileSettings, RefreshWord,
 };
+pub use rest::{Apinizer, Azion, Epilot, Harperdb, Magento, Rest};
 pub use sign_in::{Lockout, Passwords, SignIn};
 pub use text::Lifetime;
 
@@ -121,64 +123,6 @@ impl Default for Grpc {
             max_deadline: Duration::from_secs(30),
             max_request_bytes: 1024 * 1024,
             max_concurrent_streams: 200,
-        }
-    }
-}
-
-/// The HTTP listener, which speaks the dialects.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-pub struct Rest {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Networks whose `X-Forwarded-For` is believed.
-    #[serde(deserialize_with = "text::list")]
-    pub trusted_proxies: Vec<IpNet>,
-    /// How clients reach it, where that is not `listen`: `https://id.example.com`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_url: Option<String>,
-    /// How many connections may be open; more of them wait.
-    pub max_connections: usize,
-    /// The dialect of Azion.
-    pub azion: Azion,
-}
-
-impl Default for Rest {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            trusted_proxies: Vec::new(),
-            public_url: None,
-            max_connections: 1024,
-            azion: Azion::default(),
-        }
-    }
-}
-
-/// The dialect of Azion.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-pub struct Azion {
-    /// Whether it is spoken.
-    pub enabled: bool,
-    /// The realm of those who sign in.
-    pub realm: String,
-    /// The profile of its tokens.
-    pub profile: String,
-    /// What its paths begin with: empty, or `/azion`.
-    pub base_path: String,
-}
-
-impl Default for Azion {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            realm: "default".to_owned(),
-            profile: "azion".to_owned(),
-            base_path: String::new(),
         }
     }
 }

@@ -24,17 +24,20 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Forwards an `Authorization` header as it came: it names the caller, in `realm`.
+    /// Forwards an `Authorization` header as it came: it names the caller, who is of `realm`;
+    /// `None`: of any, where it is a token.
     ///
     /// # Errors
     /// [`Failure::Internal`] where `realm` is no text that metadata can carry.
     pub(super) fn on_behalf_of(
         mut self,
         authorization: &HeaderValue,
-        realm: &str,
+        realm: Option<&str>,
     ) -> Result<Self, Failure> {
         self.metadata.insert("authorization", ascii(authorization.as_bytes(), "authorization")?);
-        self.metadata.insert(REALM, ascii(realm.as_bytes(), REALM)?);
+        if let Some(realm) = realm {
+            self.metadata.insert(REALM, ascii(realm.as_bytes(), REALM)?);
+        }
         Ok(self)
     }
 

@@ -1,7 +1,9 @@
 //! What can go wrong in a request, before a dialect puts it into its own words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -39,8 +41,8 @@ pub(super) enum Failure {
     TokenNotFound,
     /// The caller lacks a permission.
     PermissionMissing,
-    /// The caller would give a role that they do not hold, or that does not exist.
-    RoleNotHeld,
+    /// The caller would give this role, which they do not hold or which does not exist.
+    RoleNotHeld(String),
     /// The profile asks for a user that has a role.
     UserWithoutRole,
     /// Too many attempts. Come back after so many seconds, at least 1.
@@ -63,7 +65,7 @@ impl Failure {
             Self::BadCredentials | Self::TokenInvalid | Self::TokenExpired => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::PermissionMissing | Self::RoleNotHeld | Self::UserWithoutRole => {
+            Self::PermissionMissing | Self::RoleNotHeld(_) | Self::UserWithoutRole => {
                 StatusCode::FORBIDDEN
             }
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -80,7 +82,11 @@ impl Failure {
             ErrorReason::TokenExpired => Self::TokenExpired,
             ErrorReason::TokenNotFound => Self::TokenNotFound,
             ErrorReason::PermissionMissing => Self::PermissionMissing,
-            ErrorReason::RoleNotHeld | ErrorReason::RoleNotFound => Self::RoleNotHeld,
+            ErrorReason::RoleNotHeld | ErrorReason::RoleNotFound => {
+                let info = details.error_info();
+                let role = info.and_then(|info| info.metadata.get("role_id"));
+                Self::RoleNotHeld(role.cloned().unwrap_or_default())
+            }
             ErrorReason::UserWithoutRole => Self::UserWithoutRole,
             ErrorReason::RateLimited | ErrorReason::Busy | ErrorReason::TooManyRevoked => {
                 Self::Throttled(retry_after(details))
@@ -109,6 +115,15 @@ impl Failure {
         } else {
             Self::Internal
         }
+    }
+}
+
+/// An answer without words yet: [`super::dialect::spoken`] finds the failure in it.
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
     }
 }
 

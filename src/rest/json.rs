@@ -2,9 +2,25 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
-use serde_json::Value;
+use serde::Serialize;
+use utoipa::PartialSchema;
+use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 
-/// Writes `body` without a space between its parts, its keys in the order they were put in.
-pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+use super::failure::Failure;
+
+/// What most dialects call JSON.
+pub(super) const JSON: &str = "application/json";
+
+/// Writes `body` without a space between its parts, its keys in the order of its fields.
+pub(super) fn answer(status: StatusCode, content_type: &str, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => Failure::Internal.into_response(),
+    }
+}
+
+/// Describes an answer of [`answer`], without words yet.
+pub(super) fn described<T: PartialSchema>(content_type: &str) -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(T::schema())).build();
+    ResponseBuilder::new().content(content_type, content).build()
 }

@@ -6,118 +6,64 @@
 mod accept;
 mod body;
 mod call;
+mod claims;
 mod dialect;
+mod docs;
 mod failure;
 mod forwarded;
 mod json;
 mod observe;
+mod openapi;
 mod own;
+mod settings;
 mod timestamp;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use ipnet::IpNet;
+use axum::body::Bytes;
 
 use crate::client::Upstream;
 
+pub use claims::Clash;
+pub use settings::{BasePath, DialectSettings, EpilotSettings, MagentoSettings, Members, Settings};
+
 // What spans and events are filtered by.
 const TARGET: &str = "tokend::rest";
-
-/// What the shim speaks, and to whom it listens.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The proxies whose `X-Forwarded-For` and `Forwarded` are believed; empty: nobody's.
-    pub trusted_proxies: Vec<IpNet>,
-    /// How long a request may take to arrive, and how long each call on the server may take.
-    pub deadline: Duration,
-    /// How Azion is spoken.
-    pub azion: DialectSettings,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            trusted_proxies: Vec::new(),
-            deadline: Duration::from_secs(30),
-            azion: DialectSettings::with_profile("azion"),
-        }
-    }
-}
-
-/// Where a dialect is spoken, and for whom.
-#[derive(Debug, Clone)]
-pub struct DialectSettings {
-    /// Whether it is spoken at all.
-    pub enabled: bool,
-    /// The path that its routes stand under.
-    pub base_path: BasePath,
-    /// The realm of its users.
-    pub realm: String,
-    /// The profile that makes its tokens.
-    pub profile: String,
-}
-
-impl DialectSettings {
-    /// Speaks it at the root, for the users of the realm `default`.
-    #[must_use]
-    pub fn with_profile(profile: &str) -> Self {
-        Self {
-            enabled: true,
-            base_path: BasePath::default(),
-            realm: "default".to_owned(),
-            profile: profile.to_owned(),
-        }
-    }
-}
-
-/// The path before a dialect's own paths: empty, or like `/azion`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BasePath(String);
-
-/// The text is no path that routes can stand under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be empty, or segments of letters, digits, `-`, `_` and `.` with a `/` before each")]
-pub struct BasePathError;
-
-impl BasePath {
-    /// Reads a path.
-    ///
-    /// # Errors
-    /// [`BasePathError`] where it is neither empty nor `/segment/segment…`, or a segment is `.` or
-    /// `..`, or holds anything but letters, digits, `-`, `_` and `.`.
-    pub fn parse(text: &str) -> Result<Self, BasePathError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let good =
-            |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
-        let path = text.is_empty()
-            || text.strip_prefix('/').is_some_and(|segments| segments.split('/').all(good));
-        if path { Ok(Self(text.to_owned())) } else { Err(BasePathError) }
-    }
-
-    /// The path as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 // What handlers are given.
 #[derive(Debug, Clone)]
 struct Shim {
     upstream: Arc<Upstream>,
     settings: Arc<Settings>,
+    /// What `/openapi.json` answers.
+    description: Bytes,
 }
 
 /// Makes the HTTP service. Whoever listens puts the peer's address into each request, as
 /// `axum::extract::ConnectInfo<std::net::SocketAddr>`; without it, the server is told of no client.
-pub fn router(upstream: Upstream, settings: Settings) -> Router {
-    let shim = Shim { upstream: Arc::new(upstream), settings: Arc::new(settings) };
-    let own = dialect::mount::<own::Own>(Router::new(), &shim);
-    let app = dialect::DIALECTS.iter().fold(own, |app, mount| mount.onto(app, &shim));
-    app.with_state(shim)
+///
+/// # Errors
+/// [`Clash`] where the settings have two claim one path.
+pub fn router(upstream: Upstream, settings: Settings) -> Result<Router, Clash> {
+    let (routes, description) = dialect::routes(&settings)?;
+    let shim = Shim {
+        upstream: Arc::new(upstream),
+        settings: Arc::new(settings),
+        description: description.into(),
+    };
+    let served = routes.into_iter().map(|routes| routes.serve(&shim));
+    let app = served.fold(Router::new(), Router::merge);
+    Ok(app.with_state(shim))
+}
+
+/// Describes in OpenAPI 3.1 all that is served under these settings, as `/openapi.json` answers it.
+///
+/// # Errors
+/// [`Clash`] where the settings have two claim one path.
+pub fn describe(settings: &Settings) -> Result<String, Clash> {
+    Ok(dialect::routes(settings)?.1)
 }

@@ -9,10 +9,10 @@ use tracing::field::Empty;
 
 use super::TARGET;
 use super::call::RequestId;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, spoken};
 use crate::client::REQUEST_ID;
 
-/// Opens the span, and tells the client the request's id.
+/// Opens the span, has failures told in the words of `D`, and tells the client the request's id.
 pub(super) async fn observe<D: Dialect>(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let span = tracing::info_span!(
@@ -25,7 +25,9 @@ pub(super) async fn observe<D: Dialect>(mut request: Request, next: Next) -> Res
     );
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let asked = request.headers().clone();
+    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = span.in_scope(|| spoken::<D>(response, &asked));
     span.record("status", response.status().as_u16());
     if let Some(id) = id.told() {
         response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), id.clone());

@@ -13,7 +13,7 @@ use http_body::Frame;
 use tonic::{Code, Status};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use super::{BasePath, DialectSettings, Settings};
+use super::{BasePath, DialectSettings, Settings, describe};
 use crate::client::{CLIENT_ADDRESS, REQUEST_ID};
 use crate::pb::{ErrorReason, GetPublicKeysResponse, JsonWebKey, RevokeTokenResponse};
 use fake::{Fake, failure, seen};
@@ -112,6 +112,38 @@ async fn speaks_a_dialect_where_the_settings_put_it() {
     let settings = Settings { azion, ..Settings::default() };
     let world = Fake { settings, ..Fake::default() }.start();
     assert_eq!(plain(&world.send(create()).await), not_found);
+}
+
+#[tokio::test]
+async fn describes_all_paths_and_no_others() {
+    let base_path = BasePath::parse("/cdn").unwrap();
+    let azion = DialectSettings { base_path, ..DialectSettings::with_profile("azion") };
+    let settings = Settings { azion, ..Settings::default() };
+    let world = Fake { settings: settings.clone(), ..Fake::default() }.start();
+    let served = world.send(get("/openapi.json")).await;
+    assert_eq!(served.body(), &describe(&settings).unwrap());
+    let document: serde_json::Value = serde_json::from_str(served.body()).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/cdn/tokens"]["post"].is_object());
+    assert!(document["paths"]["/tokens"].is_null());
+}
+
+#[tokio::test]
+async fn shows_the_description_without_a_network() {
+    let world = Fake::default().start();
+    let entered = world.send(get("/docs")).await;
+    assert_eq!(seen(&entered, &["location"]), (308, vec!["docs/".to_owned()], String::new()));
+    for file in ["", "index.html", "index.css", "swagger-ui.css", "swagger-initializer.js"] {
+        let page = world.send(get(&format!("/docs/{file}"))).await;
+        assert_eq!(page.status(), 200, "{file}");
+        assert!(!page.body().contains("src=\"http"), "{file}");
+        let policy = page.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    }
+    let start = world.send(get("/docs/swagger-initializer.js")).await;
+    assert!(start.body().contains("\"../openapi.json\""), "{}", start.body());
+    let not_found = (404, r#"{"error":"not found"}"#.to_owned());
+    assert_eq!(plain(&world.send(get("/docs/nothing.js")).await), not_found);
 }
 
 #[test]

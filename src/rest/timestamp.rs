@@ -8,16 +8,36 @@ use time::macros::format_description;
 const SPACED: StaticFormatDescription =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6]+00:00");
 
+const SECONDS: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+const MILLISECONDS: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 /// Writes `2019-04-01 13:53:28.536782+00:00`, always with six digits, cut and not rounded. `None`
 /// where the timestamp is none of the years 1 to 9999.
 pub(super) fn spaced(timestamp: &Timestamp) -> Option<String> {
+    written(timestamp, SPACED)
+}
+
+/// Writes `2019-08-24T14:15:22Z`, cut to the second; `None` as [`spaced`].
+pub(super) fn seconds(timestamp: &Timestamp) -> Option<String> {
+    written(timestamp, SECONDS)
+}
+
+/// Writes `2019-09-23T14:15:22.000Z`, cut to the millisecond; `None` as [`spaced`].
+pub(super) fn milliseconds(timestamp: &Timestamp) -> Option<String> {
+    written(timestamp, MILLISECONDS)
+}
+
+fn written(timestamp: &Timestamp, form: StaticFormatDescription) -> Option<String> {
     let Timestamp { seconds, nanos } = *timestamp;
     let nanos = u32::try_from(nanos).ok()?;
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?.replace_nanosecond(nanos).ok()?;
     if time.year() < 1 {
         return None;
     }
-    time.format(SPACED).ok()
+    time.format(form).ok()
 }
 
 #[cfg(test)]
@@ -41,6 +61,13 @@ mod tests {
         for (seconds, nanos, expected) in cases {
             assert_eq!(text(seconds, nanos).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn writes_an_instant_to_the_second_or_the_millisecond() {
+        let instant = Timestamp { seconds: 1_569_248_122, nanos: 1_999_999 };
+        assert_eq!(super::seconds(&instant).unwrap(), "2019-09-23T14:15:22Z");
+        assert_eq!(milliseconds(&instant).unwrap(), "2019-09-23T14:15:22.001Z");
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crate::domain::password::HashCost;
 use crate::domain::store::LockoutPolicy;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
-use crate::rest::{self, BasePath, DialectSettings};
 
 /// About 0.5 KiB each.
 const CAPACITY: Capacity = Capacity { tokens: 100_000, users: 100_000 };
@@ -77,20 +76,6 @@ pub(super) fn grpc_limits(settings: &Settings) -> grpc::Limits {
         drain: settings.shutdown.grace,
         ..grpc::Limits::default()
     }
-}
-
-pub(super) fn rest(settings: &Settings) -> Result<rest::Settings, StartError> {
-    let azion = &settings.rest.azion;
-    Ok(rest::Settings {
-        trusted_proxies: settings.rest.trusted_proxies.clone(),
-        deadline: settings.grpc.max_deadline,
-        azion: DialectSettings {
-            enabled: azion.enabled,
-            base_path: BasePath::parse(&azion.base_path)?,
-            realm: azion.realm.clone(),
-            profile: azion.profile.clone(),
-        },
-    })
 }
 
 pub(super) fn http_limits(settings: &Settings) -> http::Limits {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::Faults;
 use crate::domain::error::Error as CoreError;
 use crate::grpc::DescriptorError;
-use crate::rest::BasePathError;
+use crate::rest::Clash;
 use crate::store::OpenError;
 use crate::store::lock::LockError;
 
@@ -18,9 +18,9 @@ pub enum StartError {
     /// The settings are wrong.
     #[error("{0}")]
     Settings(#[from] Faults),
-    /// The dialect's base path is none.
-    #[error("rest.azion.base_path: {0}")]
-    BasePath(#[from] BasePathError),
+    /// Two dialects claim one path.
+    #[error("rest: {0}")]
+    Clash(#[from] Clash),
     /// Another process holds the database, or its folder is missing.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -134,7 +134,7 @@ impl Server {
         ));
         if let Some(listener) = rest {
             let upstream = Upstream::in_process(services, InProcess::Shim);
-            let router = rest::router(upstream, convert::rest(&settings)?);
+            let router = rest::router(upstream, settings.shim()?)?;
             tasks.spawn(http::serve(
                 listener,
                 router,
@@ -186,7 +186,7 @@ pub async fn serve_rest(
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     let listener = listen("rest.listen", settings.rest.listen).await?;
-    let router = rest::router(upstream, convert::rest(&settings)?);
+    let router = rest::router(upstream, settings.shim()?)?;
     bound(listener.local_addr()?);
     http::serve(listener, router, convert::http_limits(&settings), shutdown).await;
     Ok(())

@@ -3,14 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use super::{Dialect, Mount, Rejection, not_allowed};
 use crate::authorization::{Authorization, Fault};
@@ -21,10 +22,17 @@ use crate::pb::{
 use crate::rest::accept::{Accept, NotAcceptable};
 use crate::rest::call::Call;
 use crate::rest::failure::Failure;
-use crate::rest::{Settings, Shim, TARGET, json, timestamp};
+use crate::rest::json::{self, JSON};
+use crate::rest::{Settings, Shim, TARGET, timestamp};
 
 /// The line of the table.
 pub(super) const MOUNT: Mount = Mount::of::<Azion>();
+
+/// The methods of `/tokens`.
+const TOKENS: &str = "POST, OPTIONS";
+
+/// The methods of `/tokens/:token`.
+const TOKEN: &str = "DELETE, OPTIONS";
 
 const VERSIONS: [&str; 3] = ["1", "2", "3"];
 
@@ -40,17 +48,15 @@ impl Dialect for Azion {
         azion.enabled.then_some(azion.base_path.as_str())
     }
 
-    fn routes() -> Router<Shim> {
-        const TOKENS: &str = "POST, OPTIONS";
-        const TOKEN: &str = "DELETE, OPTIONS";
-        let tokens = post(create).options(async || allow(TOKENS));
-        let token = delete(revoke).options(async || allow(TOKEN));
-        Router::new()
-            .route("/tokens", tokens.fallback(not_allowed::<Self>(TOKENS)))
-            .route("/tokens/{token}", token.fallback(not_allowed::<Self>(TOKEN)))
+    fn routes(_: &Settings) -> OpenApiRouter<Shim> {
+        let tokens = routes!(create, tokens_options);
+        let token = routes!(revoke, token_options);
+        OpenApiRouter::default()
+            .routes(tokens.map(|methods| methods.fallback(not_allowed(TOKENS))))
+            .routes(token.map(|methods| methods.fallback(not_allowed(TOKEN))))
     }
 
-    fn render(failure: &Failure) -> Response {
+    fn render(failure: &Failure, _: &HeaderMap) -> Response {
         match failure {
             Failure::BadCredentials => unauthorized("Invalid username/password."),
             Failure::InvalidFields(fields) => invalid(fields),
@@ -64,7 +70,7 @@ impl Dialect for Azion {
                     format!("Request was throttled. Expected available in {seconds} {unit}.");
                 detail(failure.status(), &text)
             }
-            Failure::PermissionMissing | Failure::RoleNotHeld | Failure::UserWithoutRole => {
+            Failure::PermissionMissing | Failure::RoleNotHeld(_) | Failure::UserWithoutRole => {
                 detail(failure.status(), "You do not have permission to perform this action.")
             }
             // No token is presented as a credential here.
@@ -79,8 +85,44 @@ impl Dialect for Azion {
             | Failure::Internal => named(failure.status()),
         }
     }
+
+    fn refusal() -> utoipa::openapi::Response {
+        json::described::<AzionRefusal>(JSON)
+    }
 }
 
+/// A token was made.
+#[derive(Serialize, ToSchema)]
+struct AzionToken {
+    /// The token: 40 hex digits.
+    #[schema(pattern = "^[0-9a-f]{40}$")]
+    token: String,
+    /// When it was made.
+    #[schema(example = "2019-04-01 13:53:28.536782+00:00")]
+    created_at: String,
+    /// When it ends; `null`: never.
+    #[schema(example = "2019-04-02 13:53:28.536782+00:00")]
+    expires_at: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Serialize, ToSchema)]
+struct AzionRefusal {
+    /// One sentence.
+    detail: String,
+}
+
+/// Makes a token for a user's name and password.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    security(("basic" = [])),
+    responses(
+        (status = 201, description = "The token", body = AzionToken),
+        (status = 401, description = "No good credentials", body = AzionRefusal),
+        (status = 406, description = "`Accept` admits no answer of ours", body = AzionRefusal),
+    ),
+)]
 async fn create(
     State(shim): State<Shim>,
     call: Call,
@@ -106,6 +148,19 @@ async fn create(
     Ok(token.as_ref().and_then(created).ok_or(Failure::Internal)?)
 }
 
+/// Ends a token of the user's own.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{token}",
+    params(("token" = String, Path, description = "The token")),
+    security(("basic" = [])),
+    responses(
+        (status = 204, description = "It is dead"),
+        (status = 401, description = "No good credentials", body = AzionRefusal),
+        (status = 404, description = "No live token of the user's", body = AzionRefusal),
+        (status = 406, description = "`Accept` admits no answer of ours", body = AzionRefusal),
+    ),
+)]
 async fn revoke(
     State(shim): State<Shim>,
     call: Call,
@@ -118,7 +173,7 @@ async fn revoke(
     // Of what is no text this is left. No token is like it, and the credentials are judged first.
     let secret = token.map_or_else(|_| "\u{fffd}".to_owned(), |Path(token)| token);
     let settings = &shim.settings.azion;
-    let call = call.on_behalf_of(authorization, &settings.realm)?.accepting_final_newline();
+    let call = call.on_behalf_of(authorization, Some(&settings.realm))?.accepting_final_newline();
     let message = RevokeTokenRequest {
         target: Some(revoke_token_request::Target::Secret(secret)),
         profile: settings.profile.clone(),
@@ -148,13 +203,30 @@ fn created(issued: &IssuedToken) -> Option<Response> {
         Some(time) => Some(timestamp::spaced(time)?),
         None => None,
     };
-    let body = json!({
-        "token": secret,
-        "created_at": timestamp::spaced(token.create_time.as_ref()?)?,
-        "expires_at": expires_at,
-    });
+    let body = AzionToken {
+        token: secret.clone(),
+        created_at: timestamp::spaced(token.create_time.as_ref()?)?,
+        expires_at,
+    };
     let secret = [(header::CACHE_CONTROL, "no-store")];
-    Some((secret, json::answer(StatusCode::CREATED, &body)).into_response())
+    Some((secret, json::answer(StatusCode::CREATED, JSON, &body)).into_response())
+}
+
+/// Names the methods of the path.
+#[utoipa::path(options, path = "/tokens", responses((status = 204, description = "In `Allow`")))]
+async fn tokens_options() -> Response {
+    allow(TOKENS)
+}
+
+/// Names the methods of the path.
+#[utoipa::path(
+    options,
+    path = "/tokens/{token}",
+    params(("token" = String, Path, description = "Not looked at")),
+    responses((status = 204, description = "In `Allow`")),
+)]
+async fn token_options() -> Response {
+    allow(TOKEN)
 }
 
 fn allow(methods: &'static str) -> Response {
@@ -166,17 +238,17 @@ fn invalid(fields: &[String]) -> Response {
         !fields.is_empty() && fields.iter().all(|field| names.contains(&field.as_str()))
     };
     if within(&["username", "password"]) {
-        return Azion::render(&Failure::BadCredentials);
+        return unauthorized("Invalid username/password.");
     }
     if within(&["secret"]) {
-        return Azion::render(&Failure::TokenNotFound);
+        return detail(StatusCode::NOT_FOUND, "Not found.");
     }
     tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
-    Azion::render(&Failure::Internal)
+    named(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn detail(status: StatusCode, text: &str) -> Response {
-    json::answer(status, &json!({ "detail": text }))
+    json::answer(status, JSON, &AzionRefusal { detail: text.to_owned() })
 }
 
 fn named(status: StatusCode) -> Response {

@@ -6,95 +6,137 @@ pub(super) mod azion;
 use std::any::Any;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use super::body;
+use super::claims::{Claims, Clash};
 use super::failure::Failure;
 use super::observe::observe;
-use super::{Settings, Shim, TARGET};
+use super::{Settings, Shim, TARGET, body, openapi, own};
 
 /// Every dialect that the shim speaks.
-pub(super) const DIALECTS: [Mount; 1] = [azion::MOUNT];
+const DIALECTS: [Mount; 1] = [azion::MOUNT];
 
 /// One documented HTTP token format. It translates and decides nothing: who may do what is
 /// decided behind the contract.
 pub(super) trait Dialect: Send + Sync + 'static {
-    /// What spans call it.
+    /// What spans and the description call it.
     const NAME: &'static str;
 
     /// The path that its routes stand under, where it is spoken at all.
     fn base_path(settings: &Settings) -> Option<&str>;
 
-    /// Its paths. Bodies reach them whole and bounded; panics are caught around them.
-    fn routes() -> Router<Shim>;
+    /// Its paths, each with its description. Bodies reach them whole and bounded; panics are
+    /// caught around them.
+    fn routes(settings: &Settings) -> OpenApiRouter<Shim>;
 
-    /// Puts a failure into its own words. Call [`answer`], which adds what all dialects send.
-    fn render(failure: &Failure) -> Response;
+    /// Puts a failure into its own words, in the form that the request's headers ask for. What all
+    /// dialects send with it is added later.
+    fn render(failure: &Failure, asked: &HeaderMap) -> Response;
+
+    /// Describes what [`Self::render`] answers: the media types, and the schema of each.
+    fn refusal() -> utoipa::openapi::Response;
 }
 
 /// A line of [`DIALECTS`].
-pub(super) struct Mount(fn(Router<Shim>, &Shim) -> Router<Shim>);
+pub(super) struct Mount(fn(&Settings) -> Option<Mounted>);
 
 impl Mount {
-    const fn of<D: Dialect>() -> Self {
+    pub(super) const fn of<D: Dialect>() -> Self {
         Self(mount::<D>)
     }
+}
 
-    /// Adds the dialect to `app`, where the settings ask for it.
-    pub(super) fn onto(&self, app: Router<Shim>, shim: &Shim) -> Router<Shim> {
-        (self.0)(app, shim)
+/// A dialect on its path.
+pub(super) struct Mounted {
+    name: &'static str,
+    routes: Router<Shim>,
+    description: OpenApi,
+    guard: fn(Router<Shim>, &Shim) -> Router<Shim>,
+}
+
+impl Mounted {
+    /// Its routes, with what stands around them.
+    pub(super) fn serve(self, shim: &Shim) -> Router<Shim> {
+        (self.guard)(self.routes, shim)
     }
 }
 
-/// Adds the dialect `D` to `app`, where the settings ask for it.
-pub(super) fn mount<D: Dialect>(app: Router<Shim>, shim: &Shim) -> Router<Shim> {
-    match D::base_path(&shim.settings) {
-        None => app,
-        Some("") => app.merge(guarded::<D>(D::routes(), shim)),
-        Some(path) => app.nest(path, guarded::<D>(D::routes(), shim)),
+/// Mounts all that the settings ask for, and describes it in OpenAPI.
+///
+/// # Errors
+/// [`Clash`] where two claim one path.
+pub(super) fn routes(settings: &Settings) -> Result<(Vec<Mounted>, String), Clash> {
+    let mut claims = Claims::default();
+    let mut description = openapi::document(settings);
+    let mut all = Vec::new();
+    for Mount(mount) in [own::MOUNT].into_iter().chain(DIALECTS) {
+        let Some(mounted) = mount(settings) else { continue };
+        for path in mounted.description.paths.paths.keys() {
+            claims.take(path, mounted.name)?;
+        }
+        description.merge(mounted.description.clone());
+        all.push(mounted);
     }
+    Ok((all, openapi::text(&description)))
 }
 
-fn guarded<D: Dialect>(routes: Router<Shim>, shim: &Shim) -> Router<Shim> {
+fn mount<D: Dialect>(settings: &Settings) -> Option<Mounted> {
+    let routes = match D::base_path(settings)? {
+        "" => D::routes(settings),
+        path => OpenApiRouter::default().nest(path, D::routes(settings)),
+    };
+    let (routes, mut description) = routes.split_for_parts();
+    openapi::complete::<D>(&mut description);
+    Some(Mounted { name: D::NAME, routes, description, guard: guard::<D> })
+}
+
+fn guard<D: Dialect>(routes: Router<Shim>, shim: &Shim) -> Router<Shim> {
     routes
-        .layer(from_fn_with_state(shim.clone(), body::bound::<D>))
-        .layer(CatchPanicLayer::custom(caught::<D>))
+        .layer(from_fn_with_state(shim.clone(), body::bound))
+        .layer(CatchPanicLayer::custom(caught))
         .layer(from_fn(observe::<D>))
 }
 
 // What the panic says is left out: nobody has looked through it for secrets.
-fn caught<D: Dialect>(_: Box<dyn Any + Send>) -> Response {
+fn caught(_: Box<dyn Any + Send>) -> Response {
     tracing::error!(target: TARGET, "a handler panicked");
-    answer::<D>(&Failure::Internal)
+    Failure::Internal.into_response()
 }
 
-/// Answers a failure in the words of `D`, with the headers that go with it in every dialect.
-pub(super) fn answer<D: Dialect>(failure: &Failure) -> Response {
-    let mut response = D::render(failure);
-    if let Failure::Throttled(seconds) | Failure::Unavailable(seconds) = failure {
+/// Puts a failure that a handler or a layer answered into the words of `D`, with the headers that
+/// go with it in every dialect. Every other answer is left as it is.
+pub(super) fn spoken<D: Dialect>(mut response: Response, asked: &HeaderMap) -> Response {
+    let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() else {
+        return response;
+    };
+    let mut response = D::render(&failure, asked);
+    if let Failure::Throttled(seconds) | Failure::Unavailable(seconds) = &*failure {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
     }
-    if let Failure::MethodNotAllowed { allow, .. } = failure {
+    if let Failure::MethodNotAllowed { allow, .. } = &*failure {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     }
     response
 }
 
-/// Refuses a method, in the words of `D`, naming those that the path has.
-pub(super) fn not_allowed<D: Dialect>(
+/// Refuses a method, naming those that the path has.
+pub(super) fn not_allowed(
     allow: &'static str,
 ) -> impl Fn(Method) -> Ready<Response> + Clone + Send + Sync + 'static {
-    move |method| ready(answer::<D>(&Failure::MethodNotAllowed { method, allow }))
+    move |method| ready(Failure::MethodNotAllowed { method, allow }.into_response())
 }
 
-/// A refusal in the words of `D`, so that handlers may use `?` on calls. A dialect adds a `From`
-/// for what it refuses by itself.
+/// A refusal, so that handlers may use `?` on calls. A dialect adds a `From` for what it refuses
+/// by itself.
 #[derive(Debug)]
 pub(super) struct Rejection<D>(Box<Response>, PhantomData<D>);
 
@@ -104,13 +146,13 @@ impl<D> From<Response> for Rejection<D> {
     }
 }
 
-impl<D: Dialect> From<Failure> for Rejection<D> {
+impl<D> From<Failure> for Rejection<D> {
     fn from(failure: Failure) -> Self {
-        answer::<D>(&failure).into()
+        failure.into_response().into()
     }
 }
 
-impl<D: Dialect> From<Status> for Rejection<D> {
+impl<D> From<Status> for Rejection<D> {
     fn from(status: Status) -> Self {
         Failure::from(status).into()
     }

@@ -24,6 +24,10 @@ type Answer<T> = Box<dyn Fn() -> Result<T, Status> + Send + Sync>;
 pub(in crate::rest) enum Asked {
     Create(pb::CreateTokenRequest),
     Revoke(pb::RevokeTokenRequest),
+    Refresh(pb::RefreshOperationTokenRequest),
+    Authorize(pb::AuthorizeRequest),
+    List(pb::ListTokensRequest),
+    Caller,
     Keys,
 }
 
@@ -31,6 +35,10 @@ pub(in crate::rest) enum Asked {
 pub(in crate::rest) struct Fake {
     pub(in crate::rest) create: Answer<pb::CreateTokenResponse>,
     pub(in crate::rest) revoke: Answer<pb::RevokeTokenResponse>,
+    pub(in crate::rest) refresh: Answer<pb::RefreshOperationTokenResponse>,
+    pub(in crate::rest) authorize: Answer<pb::AuthorizeResponse>,
+    pub(in crate::rest) list: Answer<pb::ListTokensResponse>,
+    pub(in crate::rest) caller: Answer<pb::GetCallerResponse>,
     pub(in crate::rest) keys: Answer<pb::GetPublicKeysResponse>,
     pub(in crate::rest) settings: Settings,
 }
@@ -41,6 +49,10 @@ impl Default for Fake {
         Self {
             create: Box::new(move || Err(unwanted())),
             revoke: Box::new(move || Err(unwanted())),
+            refresh: Box::new(move || Err(unwanted())),
+            authorize: Box::new(move || Err(unwanted())),
+            list: Box::new(move || Err(unwanted())),
+            caller: Box::new(move || Err(unwanted())),
             keys: Box::new(move || Err(unwanted())),
             settings: Settings::default(),
         }
@@ -67,7 +79,7 @@ impl Fake {
         let routes = Routes::new(TokenServiceServer::from_arc(Arc::clone(&server)))
             .add_service(KeyServiceServer::from_arc(server));
         let upstream = Upstream::in_process(routes, InProcess::Shim);
-        World { app: router(upstream, settings), asked }
+        World { app: router(upstream, settings).unwrap(), asked }
     }
 }
 
@@ -178,16 +190,16 @@ impl TokenService for Server {
 
     async fn authorize(
         &self,
-        _: Request<pb::AuthorizeRequest>,
+        request: Request<pb::AuthorizeRequest>,
     ) -> Result<tonic::Response<pb::AuthorizeResponse>, Status> {
-        Err(Status::unimplemented("authorize"))
+        self.answer(request, Asked::Authorize, &self.fake.authorize)
     }
 
     async fn refresh_operation_token(
         &self,
-        _: Request<pb::RefreshOperationTokenRequest>,
+        request: Request<pb::RefreshOperationTokenRequest>,
     ) -> Result<tonic::Response<pb::RefreshOperationTokenResponse>, Status> {
-        Err(Status::unimplemented("refresh_operation_token"))
+        self.answer(request, Asked::Refresh, &self.fake.refresh)
     }
 
     async fn get_token(
@@ -199,16 +211,16 @@ impl TokenService for Server {
 
     async fn list_tokens(
         &self,
-        _: Request<pb::ListTokensRequest>,
+        request: Request<pb::ListTokensRequest>,
     ) -> Result<tonic::Response<pb::ListTokensResponse>, Status> {
-        Err(Status::unimplemented("list_tokens"))
+        self.answer(request, Asked::List, &self.fake.list)
     }
 
     async fn get_caller(
         &self,
-        _: Request<pb::GetCallerRequest>,
+        request: Request<pb::GetCallerRequest>,
     ) -> Result<tonic::Response<pb::GetCallerResponse>, Status> {
-        Err(Status::unimplemented("get_caller"))
+        self.answer(request, |_| Asked::Caller, &self.fake.caller)
     }
 }
 
