@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) mod actor;
 mod admin;
 pub(crate) mod alone;
+pub(crate) mod apart;
 pub(crate) mod api;
 pub(crate) mod check;
 pub(crate) mod clock;
@@ -51,6 +52,7 @@ pub(crate) struct World {
 
 struct Running {
     addresses: Addresses,
+    shim: Option<apart::Shim>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), StartError>>,
 }
@@ -150,9 +152,13 @@ impl World {
         Check::new(self.nobody(), secret)
     }
 
-    /// The dialects' listener.
+    /// The dialects' listener, in the server's process or apart.
     pub(crate) fn http(&self) -> Http {
-        Http::new(self.addresses().rest.expect("it is on"))
+        let shim = self.running.as_ref().and_then(|running| running.shim.as_ref());
+        Http::new(match shim {
+            Some(shim) => shim.address,
+            None => self.addresses().rest.expect("it is on"),
+        })
     }
 
     /// The listener for probes and metrics.
@@ -190,13 +196,19 @@ async fn run(settings: &Settings, clock: &Arc<TestClock>) -> (Running, Upstream)
         random: Arc::new(MachineRandom::default()),
         statement_log: alone::statement_log(),
     };
+    let mut settings = settings.clone();
+    if apart::is_apart() {
+        settings.rest.enabled = false;
+        settings.grpc.trusted_peers = vec!["127.0.0.1/32".parse().expect("a network")];
+    }
     let server = Server::bind(settings.clone(), wiring).await.expect("a start");
     let addresses = *server.addresses();
     let url = format!("http://{}/", addresses.grpc).parse().expect("a URL");
     let upstream = Upstream::remote(remote(&url).expect("a channel"));
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(server.serve(shutdown.clone()));
-    (Running { addresses, shutdown, task }, upstream)
+    let shim = apart::is_apart().then(|| apart::Shim::start(&settings, addresses.grpc));
+    (Running { addresses, shim, shutdown, task }, upstream)
 }
 
 /// The files of a server that was started once and stopped: drawing its keys takes longer than
