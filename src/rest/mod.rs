@@ -3,12 +3,12 @@
 //! Requests become calls on an [`Upstream`], and answers take the dialect's shape. Nothing is
 //! decided here. `docs/dialects/` says what each dialect answers, row by row.
 
-mod accept;
 mod body;
 mod call;
 mod dialect;
 mod failure;
 mod forwarded;
+pub mod input;
 mod json;
 mod observe;
 mod own;
