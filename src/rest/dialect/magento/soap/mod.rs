@@ -1,0 +1,222 @@
+//! Magento over SOAP: `integrationAdminTokenServiceV1` and `integrationCustomerTokenServiceV1`, with
+//! their WSDL. `docs/dialects/magento-soap.md` is the table.
+
+mod endpoint;
+mod fault;
+mod query;
+mod reply;
+mod service;
+#[cfg(test)]
+mod tests;
+mod wsdl;
+
+use std::collections::BTreeSet;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use http::{HeaderMap, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use utoipa::openapi::{ContentBuilder, Object, ObjectBuilder, ResponseBuilder, Type};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
+
+use self::endpoint::Endpoint;
+use self::fault::Fault;
+use self::query::{Query, QueryFault, Services};
+use self::reply::Reply;
+use self::service::Service;
+use super::refusal::Refusal;
+use crate::pb::{
+    CreateTokenRequest, CreateTokenResponse, PasswordCredential, create_token_request,
+};
+use crate::rest::call::Call;
+use crate::rest::dialect::{Dialect, Mount, not_allowed};
+use crate::rest::failure::Failure;
+use crate::rest::input::soap::{self, Envelope, SoapFault};
+use crate::rest::{Settings, Shim};
+
+/// The line of the table.
+pub(in crate::rest::dialect) const MOUNT: Mount = Mount::of::<MagentoSoap>();
+
+/// Magento's tokens for admins and customers, over SOAP.
+#[derive(Debug)]
+enum MagentoSoap {}
+
+impl Dialect for MagentoSoap {
+    // It has the settings of Magento, which are named by this.
+    const NAME: &'static str = "magento";
+
+    fn base_path(settings: &Settings) -> Option<&str> {
+        let magento = &settings.magento;
+        magento.enabled.then_some(magento.base_path.as_str())
+    }
+
+    fn routes(settings: &Settings) -> OpenApiRouter<Shim> {
+        let mut routes = OpenApiRouter::default().nest("/soap", operations());
+        for path in endpoints(&settings.magento.stores) {
+            let mut again = operations();
+            for item in again.get_openapi_mut().paths.paths.values_mut() {
+                // An operation's id stands once, on its first path.
+                for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                    operation.operation_id = None;
+                }
+            }
+            routes = routes.nest(&path, again);
+        }
+        // A store that there is not.
+        let nothing = || any(async || Failure::NotFound);
+        ["/soap/{*other}", "/index.php/soap/{*other}"]
+            .into_iter()
+            .fold(routes, |routes, path| routes.route(path, nothing()))
+    }
+
+    fn render(failure: &Failure, asked: &HeaderMap) -> Response {
+        reply::before_reading(asked).fault(&failure.into())
+    }
+
+    fn refusal() -> utoipa::openapi::Response {
+        let content = || ContentBuilder::new().schema(Some(xml())).build();
+        ["application/soap+xml", "text/xml"]
+            .into_iter()
+            .fold(ResponseBuilder::new(), |response, media| response.content(media, content()))
+            .build()
+    }
+}
+
+fn xml() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
+}
+
+/// Where the operations are, beside `/soap`.
+fn endpoints(stores: &[String]) -> impl Iterator<Item = String> {
+    // A store that is named twice is one.
+    let stores: BTreeSet<_> = stores.iter().collect();
+    let under = move |path: &str| -> Vec<String> {
+        stores.iter().map(|store| format!("{path}/{store}")).collect()
+    };
+    let index = "/index.php/soap";
+    under("/soap").into_iter().chain([index.to_owned()]).chain(under(index))
+}
+
+fn operations() -> OpenApiRouter<Shim> {
+    let other = || not_allowed("GET, HEAD, POST");
+    OpenApiRouter::default()
+        .routes(routes!(soap_wsdl, soap_call).map(|methods| methods.fallback(other())))
+}
+
+/// Answers the WSDL of some services.
+#[utoipa::path(
+    get,
+    path = "/",
+    params(
+        ("wsdl" = String, Query, description = "Its value is not looked at"),
+        ("services" = String, Query, description = "Their names, with commas between them",
+         example = "integrationAdminTokenServiceV1"),
+    ),
+    responses(
+        (status = 200, description = "The WSDL", body = String, content_type = "text/xml"),
+        (status = 400, description = "No WSDL is asked for", body = String,
+         content_type = "text/xml"),
+        (status = 404, description = "There is no such service", body = String,
+         content_type = "text/xml"),
+    ),
+)]
+async fn soap_wsdl(endpoint: Endpoint, RawQuery(query): RawQuery) -> Response {
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    match query.and_then(|query| query.of_wsdl()) {
+        Ok(services) => {
+            let text = wsdl::document(&endpoint.of(&services), &services);
+            ([(header::CONTENT_TYPE, reply::WSDL)], text).into_response()
+        }
+        Err(fault) => reply::of_wsdl().fault(&Fault::of_wsdl(&fault)),
+    }
+}
+
+/// Calls an operation of a service: makes a token for a user's name and password.
+#[utoipa::path(
+    post,
+    path = "/",
+    params(("services" = String, Query, description = "The services, with commas between them",
+            example = "integrationAdminTokenServiceV1")),
+    request_body(
+        description = "An envelope of SOAP 1.2 or 1.1",
+        content((String = "application/soap+xml"), (String = "text/xml")),
+    ),
+    responses((
+        status = 200,
+        description = "The token, or a fault of the service, in the version of the request",
+        content((String = "application/soap+xml"), (String = "text/xml")),
+    )),
+)]
+async fn soap_call(
+    State(shim): State<Shim>,
+    call: Call,
+    endpoint: Endpoint,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let services = query.and_then(|query| query.of_call());
+    let read = soap::parse(&body);
+    let own = || services.as_ref().map_or_else(|_| String::new(), |named| endpoint.of(named));
+    let reply = match &read {
+        // The client's own namespace: behind a proxy it may know us by another.
+        Ok(envelope) => {
+            Reply::to(envelope.version, envelope.namespace.clone().unwrap_or_else(own))
+        }
+        Err(SoapFault::Xml(_) | SoapFault::NotAnEnvelope) => reply::before_reading(&headers),
+        Err(fault) => Reply::to(fault.version(), own()),
+    };
+    match answer(&shim, &call, services, read).await {
+        Ok((service, token)) => reply.result(service.operation(), token.expose_secret()),
+        Err(fault) => reply.fault(&fault),
+    }
+}
+
+// In the vendor's order: the XML, the services, the envelope, the operation, the fields.
+async fn answer(
+    shim: &Shim,
+    call: &Call,
+    services: Result<Services, QueryFault>,
+    read: Result<Envelope, SoapFault>,
+) -> Result<(Service, SecretString), Fault> {
+    if let Err(fault @ SoapFault::Xml(_)) = read {
+        return Err(fault.into());
+    }
+    let services = services?;
+    let mut envelope = read?;
+    let service = services.called_by(&envelope.operation).ok_or_else(Fault::no_procedure)?;
+    let (username, password) = credentials(&mut envelope)?;
+    let members = service.members(&shim.settings.magento);
+    let credential = create_token_request::Credential::Password(PasswordCredential {
+        realm: members.realm.clone(),
+        username: username.expose_secret().to_owned(),
+        password: password.expose_secret().to_owned(),
+        accept_final_newline: false,
+    });
+    let message = CreateTokenRequest {
+        credential: Some(credential),
+        profile: members.profile.clone(),
+        ..CreateTokenRequest::default()
+    };
+    let mut tokens = shim.upstream.tokens.clone();
+    let CreateTokenResponse { token, refresh_token: _ } =
+        call.send(message, async |request| tokens.create_token(request).await).await?;
+    let issued = token.ok_or(&Failure::Internal)?;
+    Ok((service, issued.secret.into()))
+}
+
+/// The name and the password, neither empty.
+fn credentials(envelope: &mut Envelope) -> Result<(SecretString, SecretString), Refusal> {
+    let mut take =
+        |name| envelope.take(name).filter(|value: &SecretString| !value.expose_secret().is_empty());
+    match (take("username"), take("password")) {
+        (Some(username), Some(password)) => Ok((username, password)),
+        (Some(_), None) => Err(Refusal::required(&["password"])),
+        (None, Some(_)) => Err(Refusal::required(&["username"])),
+        (None, None) => Err(Refusal::required(&["username", "password"])),
+    }
+}
