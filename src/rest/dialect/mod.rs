@@ -24,7 +24,7 @@ use super::observe::observe;
 use super::{Settings, Shim, TARGET, body, openapi, own};
 
 /// Every dialect that the shim speaks.
-const DIALECTS: [Mount; 2] = [azion::MOUNT, magento::soap::MOUNT];
+const DIALECTS: [Mount; 3] = [azion::MOUNT, magento::MOUNT, magento::soap::MOUNT];
 
 /// One documented HTTP token format. It translates and decides nothing: who may do what is
 /// decided behind the contract.
