@@ -8,18 +8,29 @@ use http::header;
 use http::request::Parts;
 
 use super::fault::Fault;
-use super::query::Services;
+use super::query::{Query, QueryFault, Services};
 use super::reply;
 use crate::rest::Shim;
 
-/// The URL of an endpoint, without a query.
+/// The URL of a request.
 #[derive(Debug)]
-pub(super) struct Endpoint(String);
+pub(super) struct Endpoint {
+    url: String,
+    query: String,
+}
 
 impl Endpoint {
     /// The URL at which these services are called. It is the namespace of their elements, too.
     pub(super) fn of(&self, services: &Services) -> String {
-        format!("{}?{}", self.0, services.query())
+        format!("{}?{}", self.url, services.query())
+    }
+
+    /// What its query asks for.
+    ///
+    /// # Errors
+    /// As [`Query::parse`].
+    pub(super) fn query(&self) -> Result<Query, QueryFault> {
+        Query::parse(&self.query)
     }
 }
 
@@ -28,14 +39,16 @@ impl FromRequestParts<Shim> for Endpoint {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shim: &Shim) -> Result<Self, Response> {
+        let origin = match &shim.settings.public_url {
+            Some(url) => url.clone(),
+            None => {
+                let refused = || reply::before_reading(&parts.headers).fault(&Fault::no_host());
+                format!("http://{}", host(parts).ok_or_else(refused)?)
+            }
+        };
         let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        if let Some(url) = &shim.settings.public_url {
-            return Ok(Self(format!("{url}{path}")));
-        }
-        match host(parts) {
-            Some(host) => Ok(Self(format!("http://{host}{path}"))),
-            None => Err(reply::before_reading(&parts.headers).fault(&Fault::no_host())),
-        }
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        Ok(Self { url: format!("{origin}{path}"), query })
     }
 }
 

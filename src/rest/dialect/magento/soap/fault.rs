@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use tonic::Status;
 
 use super::super::refusal::{self, Parameters, Refusal};
 use super::query::QueryFault;
@@ -80,7 +79,7 @@ impl Fault {
     /// What goes wrong around the service keeps its status.
     fn around(refusal: Refusal, code: Code) -> Self {
         let Refusal { status, message, errors, parameters } = refusal;
-        Self { errors, parameters, ..Self::new(status, code, message) }
+        Self { parameters, errors, ..Self::new(status, code, message) }
     }
 }
 
@@ -117,12 +116,6 @@ impl From<SoapFault> for Fault {
             SoapFault::MustUnderstand(_) => (Code::MustUnderstand, "Header not understood"),
         };
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, reason)
-    }
-}
-
-impl From<Status> for Fault {
-    fn from(status: Status) -> Self {
-        (&Failure::from(status)).into()
     }
 }
 

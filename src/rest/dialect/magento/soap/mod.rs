@@ -13,7 +13,7 @@ mod wsdl;
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use http::{HeaderMap, header};
@@ -24,13 +24,11 @@ use utoipa_axum::routes;
 
 use self::endpoint::Endpoint;
 use self::fault::Fault;
-use self::query::{Query, QueryFault, Services};
+use self::query::{QueryFault, Services};
 use self::reply::Reply;
 use self::service::Service;
+use super::credentials::Credentials;
 use super::refusal::Refusal;
-use crate::pb::{
-    CreateTokenRequest, CreateTokenResponse, PasswordCredential, create_token_request,
-};
 use crate::rest::call::Call;
 use crate::rest::dialect::{Dialect, Mount, not_allowed};
 use crate::rest::failure::Failure;
@@ -67,9 +65,11 @@ impl Dialect for MagentoSoap {
         }
         // A store that there is not.
         let nothing = || any(async || Failure::NotFound);
-        ["/soap/{*other}", "/index.php/soap/{*other}"]
-            .into_iter()
-            .fold(routes, |routes, path| routes.route(path, nothing()))
+        ["/soap", "/index.php/soap"].into_iter().fold(routes, |routes, path| {
+            routes
+                .route(&format!("{path}/"), nothing())
+                .route(&format!("{path}/{{*other}}"), nothing())
+        })
     }
 
     fn render(failure: &Failure, asked: &HeaderMap) -> Response {
@@ -123,9 +123,8 @@ fn operations() -> OpenApiRouter<Shim> {
          content_type = "text/xml"),
     ),
 )]
-async fn soap_wsdl(endpoint: Endpoint, RawQuery(query): RawQuery) -> Response {
-    let query = Query::parse(query.as_deref().unwrap_or_default());
-    match query.and_then(|query| query.of_wsdl()) {
+async fn soap_wsdl(endpoint: Endpoint) -> Response {
+    match endpoint.query().and_then(|query| query.of_wsdl()) {
         Ok(services) => {
             let text = wsdl::document(&endpoint.of(&services), &services);
             ([(header::CONTENT_TYPE, reply::WSDL)], text).into_response()
@@ -154,24 +153,20 @@ async fn soap_call(
     State(shim): State<Shim>,
     call: Call,
     endpoint: Endpoint,
-    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let query = Query::parse(query.as_deref().unwrap_or_default());
-    let services = query.and_then(|query| query.of_call());
+    let services = endpoint.query().and_then(|query| query.of_call());
     let read = soap::parse(&body);
     let own = || services.as_ref().map_or_else(|_| String::new(), |named| endpoint.of(named));
     let reply = match &read {
         // The client's own namespace: behind a proxy it may know us by another.
-        Ok(envelope) => {
-            Reply::to(envelope.version, envelope.namespace.clone().unwrap_or_else(own))
-        }
+        Ok(envelope) => Reply::to(envelope.version, envelope.namespace.clone().unwrap_or_else(own)),
         Err(SoapFault::Xml(_) | SoapFault::NotAnEnvelope) => reply::before_reading(&headers),
         Err(fault) => Reply::to(fault.version(), own()),
     };
     match answer(&shim, &call, services, read).await {
-        Ok((service, token)) => reply.result(service.operation(), token.expose_secret()),
+        Ok((service, token)) => reply.result(service.operation(), &token),
         Err(fault) => reply.fault(&fault),
     }
 }
@@ -182,39 +177,28 @@ async fn answer(
     call: &Call,
     services: Result<Services, QueryFault>,
     read: Result<Envelope, SoapFault>,
-) -> Result<(Service, SecretString), Fault> {
+) -> Result<(Service, String), Fault> {
     if let Err(fault @ SoapFault::Xml(_)) = read {
         return Err(fault.into());
     }
     let services = services?;
     let mut envelope = read?;
     let service = services.called_by(&envelope.operation).ok_or_else(Fault::no_procedure)?;
-    let (username, password) = credentials(&mut envelope)?;
+    let credentials = credentials(&mut envelope)?;
     let members = service.members(&shim.settings.magento);
-    let credential = create_token_request::Credential::Password(PasswordCredential {
-        realm: members.realm.clone(),
-        username: username.expose_secret().to_owned(),
-        password: password.expose_secret().to_owned(),
-        accept_final_newline: false,
-    });
-    let message = CreateTokenRequest {
-        credential: Some(credential),
-        profile: members.profile.clone(),
-        ..CreateTokenRequest::default()
-    };
-    let mut tokens = shim.upstream.tokens.clone();
-    let CreateTokenResponse { token, refresh_token: _ } =
-        call.send(message, async |request| tokens.create_token(request).await).await?;
-    let issued = token.ok_or(&Failure::Internal)?;
-    Ok((service, issued.secret.into()))
+    let token =
+        super::sign_in(shim, call, members, credentials).await.map_err(|failure| Fault::from(&failure))?;
+    Ok((service, token))
 }
 
 /// The name and the password, neither empty.
-fn credentials(envelope: &mut Envelope) -> Result<(SecretString, SecretString), Refusal> {
+fn credentials(envelope: &mut Envelope) -> Result<Credentials, Refusal> {
     let mut take =
         |name| envelope.take(name).filter(|value: &SecretString| !value.expose_secret().is_empty());
     match (take("username"), take("password")) {
-        (Some(username), Some(password)) => Ok((username, password)),
+        (Some(username), Some(password)) => {
+            Ok(Credentials { username: username.expose_secret().to_owned(), password })
+        }
         (Some(_), None) => Err(Refusal::required(&["password"])),
         (None, Some(_)) => Err(Refusal::required(&["username"])),
         (None, None) => Err(Refusal::required(&["username", "password"])),
