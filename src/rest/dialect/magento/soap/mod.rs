@@ -186,8 +186,9 @@ async fn answer(
     let service = services.called_by(&envelope.operation).ok_or_else(Fault::no_procedure)?;
     let credentials = credentials(&mut envelope)?;
     let members = service.members(&shim.settings.magento);
-    let token =
-        super::sign_in(shim, call, members, credentials).await.map_err(|failure| Fault::from(&failure))?;
+    let token = super::sign_in(shim, call, members, credentials)
+        .await
+        .map_err(|failure| Fault::from(&failure))?;
     Ok((service, token))
 }
 
