@@ -120,10 +120,9 @@ mod tests {
 
     #[test]
     fn names_each_service_once_in_the_order_of_the_url() {
-        for wsdl in ["wsdl", "wsdl=", "wsdl=1", "WSDL&wsdl"] {
-            let good = of_wsdl(&format!("{wsdl}&services={ADMIN}"));
-            let foreign = wsdl.starts_with('W');
-            assert_eq!(good.is_err(), foreign, "{wsdl}: {good:?}");
+        for wsdl in ["wsdl", "wsdl=", "wsdl=1"] {
+            let query = format!("{wsdl}&services={ADMIN}");
+            assert_eq!(of_wsdl(&query), Ok(format!("services={ADMIN}")));
         }
         for comma in [",", "%2C"] {
             let query = format!("services={CUSTOMER}{comma}{ADMIN}{comma}{CUSTOMER}&wsdl");
