@@ -23,7 +23,7 @@ pub use load::{Fault, Faults, Sources};
 pub use profiles::{
     AlgorithmWord, ClaimsWord, FormatWord, IdWord, KindWord, ProfileSettings, RefreshWord,
 };
-pub use sign_in::{Lockout, Passwords, SignIn};
+pub use sign_in::{Lockout, Passwords, ProfileLockout, SignIn};
 pub use text::Lifetime;
 
 use text::words;
