@@ -16,6 +16,7 @@ mod directory;
 mod keys;
 mod layers;
 mod listing;
+mod lockout;
 mod matrix;
 mod papers;
 mod permissions;

@@ -201,7 +201,7 @@ rows! { "magento-soap";
     }
     S9 |row| {
         let world = World::start().await;
-        for before in ["".to_owned(), format!("{ADMIN},")] {
+        for before in [String::new(), format!("{ADMIN},")] {
             let query = format!("wsdl&services={before}catalogProductRepositoryV1");
             hold_all(&row("S9"), wsdl(&world, &query).send().await);
         }
@@ -280,7 +280,7 @@ rows! { "magento-soap";
             hold(&row("S2").with("Admin"), post.body(good()).send().await);
         }
         let world = World::with(|settings| {
-            settings.rest.magento.base_path = "/shop".to_owned();
+            "/shop".clone_into(&mut settings.rest.magento.base_path);
             settings.rest.magento.stores = vec!["de".to_owned()];
         })
         .await;
@@ -385,14 +385,14 @@ rows! { "magento-soap";
         let world = World::start().await;
         let doctype = "<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]>";
         let laughs = "<!DOCTYPE x [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\">]>";
-        let attributes: String = (0..5000).map(|n| format!(" a{n}=''")).collect();
+        let attributes: Vec<_> = (0..5000).map(|n| format!("a{n}=''")).collect();
         let utf_16 = good().encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
         let hostile = [
             format!("{doctype}{}", good()).into_bytes(),
             format!("{laughs}{}", good()).into_bytes(),
             format!("<!DOCTYPE x>{}", good()).into_bytes(),
             good().replace(ADMIN_PASSWORD, "&e;").into_bytes(),
-            good().replace("<username>", &format!("<username{attributes}>")).into_bytes(),
+            good().replace("<username>", &format!("<username {}>", attributes.join(" "))).into_bytes(),
             "<a>".repeat(20_000).into_bytes(),
             good().replace("<env:Body>", &format!("<env:Body>{}", "<a>".repeat(40))).into_bytes(),
             format!("<?xml version=\"1.0\" encoding=\"UTF-16\"?>{}", good()).into_bytes(),

@@ -2,5 +2,6 @@
 //! from there, and the headers are snapshotted beside.
 
 mod azion;
+mod magento;
 mod magento_soap;
 mod table;

@@ -5,6 +5,8 @@ mod answer;
 mod credentials;
 mod refusal;
 pub(super) mod soap;
+#[cfg(test)]
+mod tests;
 mod xml;
 
 use std::collections::BTreeSet;
@@ -12,7 +14,7 @@ use std::collections::BTreeSet;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -64,11 +66,9 @@ impl Dialect for Magento {
             }
             routes = routes.nest(&prefix, again);
         }
-        let nothing = || any(async || Failure::NotFound);
         ITS_OWN.into_iter().fold(routes, |routes, path| {
-            routes
-                .route(&format!("{path}/"), nothing())
-                .route(&format!("{path}/{{*other}}"), nothing())
+            let below = format!("{path}/{{*other}}");
+            routes.route(&format!("{path}/"), nothing()).route(&below, nothing())
         })
     }
 
@@ -82,11 +82,19 @@ impl Dialect for Magento {
 }
 
 fn operations() -> OpenApiRouter<Shim> {
-    let other = || async || Failure::NotFound;
     OpenApiRouter::default()
-        .routes(routes!(create_for_admin).map(|methods| methods.fallback(other())))
-        .routes(routes!(create_for_customer).map(|methods| methods.fallback(other())))
-        .routes(routes!(revoke_for_customer).map(|methods| methods.fallback(other())))
+        .routes(routes!(create_for_admin).map(alone))
+        .routes(routes!(create_for_customer).map(alone))
+        .routes(routes!(revoke_for_customer).map(alone))
+}
+
+/// Refuses every other method as if the path were not there, and so without `Allow`.
+fn alone(methods: MethodRouter<Shim>) -> MethodRouter<Shim> {
+    nothing().merge(methods)
+}
+
+fn nothing() -> MethodRouter<Shim> {
+    any(async || Failure::NotFound)
 }
 
 /// What may stand before `/V1`, other than nothing. A store that is named twice is one.

@@ -39,12 +39,11 @@ impl FromRequestParts<Shim> for Endpoint {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shim: &Shim) -> Result<Self, Response> {
-        let origin = match &shim.settings.public_url {
-            Some(url) => url.clone(),
-            None => {
-                let refused = || reply::before_reading(&parts.headers).fault(&Fault::no_host());
-                format!("http://{}", host(parts).ok_or_else(refused)?)
-            }
+        let origin = if let Some(url) = &shim.settings.public_url {
+            url.clone()
+        } else {
+            let refused = || reply::before_reading(&parts.headers).fault(&Fault::no_host());
+            format!("http://{}", host(parts).ok_or_else(refused)?)
         };
         let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let query = parts.uri.query().unwrap_or_default().to_owned();

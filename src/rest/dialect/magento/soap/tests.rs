@@ -20,6 +20,9 @@ const CUSTOMER_OPERATION: &str = "integrationCustomerTokenServiceV1CreateCustome
 const SOAP_1_1: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const SOAP_1_2: &str = "http://www.w3.org/2003/05/soap-envelope";
 
+/// What the server answers; status, `Retry-After` and reason of what is made of it.
+type Case = (Box<dyn Fn() -> Status + Send + Sync>, u16, &'static str, &'static str);
+
 fn good() -> World {
     let token = IssuedToken { token: None, secret: "asdf3hjklp5iuytre".to_owned() };
     let made = CreateTokenResponse { token: Some(token), refresh_token: None };
@@ -95,7 +98,6 @@ async fn tells_the_refusals_of_the_service_with_200_and_all_others_with_their_st
     const NO_ROLE: &str = "You need more permissions to access this.";
     const WAIT: Duration = Duration::from_millis(41_001);
     let of = |code, reason| move || failure(code, reason);
-    type Case = (Box<dyn Fn() -> Status + Send + Sync>, u16, &'static str, &'static str);
     let unproven = of(Code::Unauthenticated, ErrorReason::BadCredentials);
     let no_role = of(Code::PermissionDenied, ErrorReason::UserWithoutRole);
     let throttled = || come_back(Code::ResourceExhausted, ErrorReason::RateLimited, WAIT);
