@@ -4,6 +4,8 @@
 mod answer;
 mod credentials;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod xml;
 
 use std::collections::BTreeSet;
@@ -11,7 +13,7 @@ use std::collections::BTreeSet;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -63,11 +65,9 @@ impl Dialect for Magento {
             }
             routes = routes.nest(&prefix, again);
         }
-        let nothing = || any(async || Failure::NotFound);
         ITS_OWN.into_iter().fold(routes, |routes, path| {
-            routes
-                .route(&format!("{path}/"), nothing())
-                .route(&format!("{path}/{{*other}}"), nothing())
+            let below = format!("{path}/{{*other}}");
+            routes.route(&format!("{path}/"), nothing()).route(&below, nothing())
         })
     }
 
@@ -81,11 +81,19 @@ impl Dialect for Magento {
 }
 
 fn operations() -> OpenApiRouter<Shim> {
-    let other = || async || Failure::NotFound;
     OpenApiRouter::default()
-        .routes(routes!(create_for_admin).map(|methods| methods.fallback(other())))
-        .routes(routes!(create_for_customer).map(|methods| methods.fallback(other())))
-        .routes(routes!(revoke_for_customer).map(|methods| methods.fallback(other())))
+        .routes(routes!(create_for_admin).map(alone))
+        .routes(routes!(create_for_customer).map(alone))
+        .routes(routes!(revoke_for_customer).map(alone))
+}
+
+/// Refuses every other method as if the path were not there, and so without `Allow`.
+fn alone(methods: MethodRouter<Shim>) -> MethodRouter<Shim> {
+    nothing().merge(methods)
+}
+
+fn nothing() -> MethodRouter<Shim> {
+    any(async || Failure::NotFound)
 }
 
 /// What may stand before `/V1`, other than nothing. A store that is named twice is one.
@@ -110,7 +118,6 @@ struct MagentoDone(bool);
 #[utoipa::path(
     post,
     path = "/V1/integration/admin/token",
-    operation_id = "magento_create_for_admin",
     request_body(content(
         (Credentials = "application/json"),
         (Credentials = "application/xml"),
@@ -141,7 +148,6 @@ async fn create_for_admin(
 #[utoipa::path(
     post,
     path = "/V1/integration/customer/token",
-    operation_id = "magento_create_for_customer",
     request_body(content(
         (Credentials = "application/json"),
         (Credentials = "application/xml"),
@@ -172,7 +178,6 @@ async fn create_for_customer(
 #[utoipa::path(
     post,
     path = "/V1/integration/customer/revoke-customer-token",
-    operation_id = "magento_revoke_for_customer",
     security(("bearer" = [])),
     responses(
         (status = 200, description = "They are dead", content(
