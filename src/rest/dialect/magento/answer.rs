@@ -3,18 +3,18 @@
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
-use utoipa::PartialSchema;
-use utoipa::openapi::{ContentBuilder, ResponseBuilder};
+use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 use super::xml;
 use crate::rest::failure::Failure;
 use crate::rest::input::accept::Accept;
 
 /// JSON, as the vendor calls it.
-pub(super) const JSON: &str = "application/json; charset=utf-8";
+const JSON: &str = "application/json; charset=utf-8";
 
 /// XML, as the vendor calls it.
-pub(super) const XML: &str = "application/xml; charset=utf-8";
+const XML: &str = "application/xml; charset=utf-8";
 
 /// Writes `body` in the form that the request's headers ask for; JSON where they leave it open.
 pub(super) fn write(asked: &HeaderMap, status: StatusCode, body: &impl Serialize) -> Response {
@@ -30,9 +30,11 @@ pub(super) fn write(asked: &HeaderMap, status: StatusCode, body: &impl Serialize
     }
 }
 
-/// Describes an answer of [`write`], without words yet.
-pub(super) fn described<T: PartialSchema>() -> utoipa::openapi::Response {
-    let content = || ContentBuilder::new().schema(Some(T::schema())).build();
+/// Describes an answer of [`write`], without words yet. It refers to the schema, which an operation
+/// must have brought in.
+pub(super) fn described<T: ToSchema>() -> utoipa::openapi::Response {
+    let schema = || Ref::from_schema_name(T::name());
+    let content = || ContentBuilder::new().schema(Some(schema())).build();
     ResponseBuilder::new().content(JSON, content()).content(XML, content()).build()
 }
 

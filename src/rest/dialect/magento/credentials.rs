@@ -16,10 +16,10 @@ use crate::rest::input::xml::{self, Element};
 #[schema(as = MagentoCredentials, xml(name = "login"))]
 pub(super) struct Credentials {
     /// Not empty.
-    #[schema(example = "customer1@example.com")]
+    #[schema(min_length = 1, example = "customer1@example.com")]
     pub(super) username: String,
     /// Not empty.
-    #[schema(value_type = String, example = "customer1pw")]
+    #[schema(value_type = String, min_length = 1, example = "customer1pw")]
     pub(super) password: SecretString,
 }
 

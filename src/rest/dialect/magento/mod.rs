@@ -119,7 +119,6 @@ struct MagentoDone(bool);
 #[utoipa::path(
     post,
     path = "/V1/integration/admin/token",
-    operation_id = "magento_create_for_admin",
     request_body(content(
         (Credentials = "application/json"),
         (Credentials = "application/xml"),
@@ -150,7 +149,6 @@ async fn create_for_admin(
 #[utoipa::path(
     post,
     path = "/V1/integration/customer/token",
-    operation_id = "magento_create_for_customer",
     request_body(content(
         (Credentials = "application/json"),
         (Credentials = "application/xml"),
@@ -181,7 +179,6 @@ async fn create_for_customer(
 #[utoipa::path(
     post,
     path = "/V1/integration/customer/revoke-customer-token",
-    operation_id = "magento_revoke_for_customer",
     security(("bearer" = [])),
     responses(
         (status = 200, description = "They are dead", content(

@@ -24,6 +24,7 @@ pub(super) struct Refusal {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<Fault>,
     /// The values by their names.
+    #[schema(value_type = BTreeMap<String, String>)]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) parameters: Parameters,
 }
@@ -35,6 +36,7 @@ pub(super) struct Fault {
     /// One sentence.
     pub(super) message: Cow<'static, str>,
     /// The values by their names.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub(super) parameters: Parameters,
 }
 
