@@ -21,7 +21,8 @@ use crate::pb::token_service_client::TokenServiceClient;
 /// process and from the peers that `grpc.trusted_peers` names.
 pub const CLIENT_ADDRESS: &str = "tokend-client-address";
 
-/// The metadata that names the realm of a `Basic` caller; absent: `default`.
+/// The metadata that names the caller's realm; empty: `default`. Absent: of a `Basic` caller
+/// `default`, of a `Bearer` any. A token of another realm than the one named counts as unknown.
 pub const REALM: &str = "tokend-realm";
 
 /// The metadata that says, as `1`, that a `Basic` caller's password is tried once more without its

@@ -17,7 +17,7 @@ fn found() -> pb::GetUserResponse {
 }
 
 fn caller() -> pb::GetCallerResponse {
-    pb::GetCallerResponse { user: Some(alice()), token: None }
+    pb::GetCallerResponse { user: Some(alice()), token: None, roles: vec![] }
 }
 
 fn bearer() -> Standing {

@@ -203,10 +203,12 @@ impl Core {
             },
             Genuine::Jwt(claims, profile) => stated_by_claims(view, claims, profile),
         };
-        let user = self.knowledge.user(view, stated.user).await?;
+        // Of a user who is gone nobody knows the realm, so this is all that is told.
+        let Some(user) = self.knowledge.user(view, stated.user).await? else {
+            return Ok(Err(DenyReason::DisabledUser));
+        };
         // Of another realm's token nothing is told, not even that it is dead.
-        let is_foreign = |user: &User| realm.is_some_and(|realm| *realm != user.realm);
-        if user.as_deref().is_some_and(is_foreign) {
+        if realm.is_some_and(|realm| *realm != user.realm) {
             return Ok(Err(DenyReason::UnknownToken));
         }
         if stated.kind == TokenKind::Refresh {
@@ -220,7 +222,7 @@ impl Core {
         &self,
         view: &View,
         stated: Stated,
-        user: Option<Arc<User>>,
+        user: Arc<User>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
         if stated.token_revoked {
             return Ok(Err(DenyReason::RevokedToken));
@@ -228,7 +230,6 @@ impl Core {
         if stated.expires_at.is_some_and(|end| end <= self.now()) {
             return Ok(Err(DenyReason::ExpiredToken));
         }
-        let Some(user) = user else { return Ok(Err(DenyReason::DisabledUser)) };
         match user.state {
             UserState::Disabled => return Ok(Err(DenyReason::DisabledUser)),
             // After the user: whoever is disabled lost their grants by it, and should hear why.
@@ -263,7 +264,9 @@ impl Core {
         claims: &Claims,
         profile: &Arc<Profile>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
-        let user = self.knowledge.user(view, claims.user).await?;
+        let Some(user) = self.knowledge.user(view, claims.user).await? else {
+            return Ok(Err(DenyReason::DisabledUser));
+        };
         self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
     }
 
@@ -307,17 +310,25 @@ impl Core {
         Ok(roles)
     }
 
-    /// Judges a bearer who calls us: like a check that asks for nothing, in any realm.
+    /// Judges a bearer who calls us: like a check that asks for nothing, in the realm named, or in
+    /// any.
     ///
     /// # Errors
-    /// [`Error::TokenExpired`], [`Error::TokenInvalid`], [`Error::Unavailable`].
-    pub(super) async fn prove_bearer(&self, secret: &Secret) -> Result<Accepted, Error> {
+    /// [`Error::TokenExpired`], [`Error::Unavailable`]; [`Error::TokenInvalid`], of another realm's
+    /// token whatever it is.
+    pub(super) async fn prove_bearer(
+        &self,
+        secret: &Secret,
+        realm: Option<&str>,
+    ) -> Result<Accepted, Error> {
+        let realm = realm.map(|name| self.settings.profiles.realm(name)).transpose();
+        let realm = realm.map_err(|_| Error::TokenInvalid)?;
         let mut keys = self.knowledge.keys();
         loop {
             let genuine = self.recognise(&keys, secret).map_err(refusal)?;
             let view = self.knowledge.view().await?;
             if Arc::ptr_eq(&keys, &view.keys) {
-                let judged = self.judge_token(&view, &genuine, None).await?;
+                let judged = self.judge_token(&view, &genuine, realm.as_ref()).await?;
                 if self.knowledge.still_holds(&view) {
                     let accepted = judged.map_err(refusal)?;
                     self.note_use(&accepted);

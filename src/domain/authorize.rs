@@ -60,8 +60,8 @@ impl Core {
     async fn admit(&self, origin: &Origin) -> Result<(), Error> {
         match (self.settings.authorize_callers, &origin.credential) {
             (AuthorizeCallers::Open, _) | (_, Credential::Operator) => Ok(()),
-            (AuthorizeCallers::Authenticated, Credential::Bearer(secret)) => {
-                self.prove_bearer(secret).await.map(drop)
+            (AuthorizeCallers::Authenticated, Credential::Bearer { secret, realm }) => {
+                self.prove_bearer(secret, realm.as_deref()).await.map(drop)
             }
             (AuthorizeCallers::Authenticated, Credential::None | Credential::Password(_)) => {
                 Err(Error::BadCredentials)

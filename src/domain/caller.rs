@@ -170,8 +170,8 @@ impl Core {
         match &origin.credential {
             Credential::None => Ok(None),
             Credential::Operator => Ok(Some(Caller::Operator)),
-            Credential::Bearer(secret) => {
-                let accepted = self.prove_bearer(secret).await?;
+            Credential::Bearer { secret, realm } => {
+                let accepted = self.prove_bearer(secret, realm.as_deref()).await?;
                 Ok(Some(Caller::Bearer(Box::new(accepted))))
             }
             Credential::Password(credential) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::accepted::Accepted;
 use super::caller::{AuditOf, Caller};
 use super::calls::{
     CreateFor, CreateToken, Created, Credential, Lifetime, Origin, PasswordCredential, Wait,
@@ -16,7 +17,7 @@ use super::mint::{Draft, Made};
 use super::profile::{Life, Profile, RefreshPolicy};
 use super::sign_in::CredentialPlace;
 use super::store::NewTokens;
-use super::token::{Grant, GrantId, RoleChoice, Secret, TokenKind};
+use super::token::{Grant, GrantId, RoleChoice, TokenKind};
 
 /// The most roles of a user or a token: a JWT carries those that were chosen for it.
 const MOST_ROLES: usize = 64;
@@ -155,7 +156,7 @@ impl Core {
             Credential::Password(password) => {
                 let place = match origin.credential {
                     Credential::Password(_) => CredentialPlace::Metadata,
-                    Credential::None | Credential::Operator | Credential::Bearer(_) => {
+                    Credential::None | Credential::Operator | Credential::Bearer { .. } => {
                         CredentialPlace::Body
                     }
                 };
@@ -172,12 +173,18 @@ impl Core {
                     grant: None,
                 })
             }
-            Credential::Bearer(secret) => self.holder_by_bearer(secret, profile).await,
+            Credential::Bearer { secret, realm } => {
+                let accepted = self.prove_bearer(secret, realm.as_deref()).await?;
+                self.holder_by_bearer(accepted, profile).await
+            }
         }
     }
 
-    async fn holder_by_bearer(&self, secret: &Secret, profile: &Profile) -> Result<Holder, Error> {
-        let accepted = self.prove_bearer(secret).await?;
+    async fn holder_by_bearer(
+        &self,
+        accepted: Accepted,
+        profile: &Profile,
+    ) -> Result<Holder, Error> {
         let caller = Caller::Bearer(Box::new(accepted.clone()));
         caller.need("token:create")?;
         if profile.realm.as_ref().is_some_and(|realm| *realm != accepted.user.realm) {

@@ -114,7 +114,7 @@ fn read_permissions(faults: &mut Faults, texts: &[String]) -> BTreeSet<Permissio
     permissions
 }
 
-fn role_view(role: Role) -> RoleView {
+pub(super) fn role_view(role: Role) -> RoleView {
     let Role { id: _, realm, name, description, permissions } = role;
     RoleView { realm, name, description, permissions: permissions.into_iter().collect() }
 }

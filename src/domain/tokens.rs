@@ -1,11 +1,15 @@
 //! `ListTokens` and `GetCaller`.
 
+use std::sync::Arc;
+
+use super::accepted::sorted_names;
 use super::caller::{Caller, ProvenUser};
-use super::calls::{CallerView, ListTokens, Origin, Page, TokenView, UserView};
+use super::calls::{CallerView, ListTokens, Origin, Page, RoleView, TokenView, UserView};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
-use super::identity::{User, UserId};
+use super::identity::{Role, User, UserId};
+use super::roles::role_view;
 use super::store::TokenQuery;
 use super::token::TokenId;
 
@@ -53,15 +57,16 @@ impl Core {
     /// What proves the caller; [`Error::Unavailable`].
     pub async fn get_caller(&self, origin: &Origin) -> Result<CallerView, Error> {
         match self.caller(origin).await? {
-            Caller::Operator => Ok(CallerView { user: None, token: None }),
-            Caller::User(ProvenUser { user, roles, .. }) => {
-                let roles = super::accepted::sorted_names(&roles);
-                let user = UserView { user: (*user).clone(), roles };
-                Ok(CallerView { user: Some(user), token: None })
+            Caller::Operator => Ok(CallerView { user: None, token: None, roles: vec![] }),
+            Caller::User(ProvenUser { user, roles, anonymous: _ }) => {
+                let names = sorted_names(&roles);
+                let user = Some(UserView { user: (*user).clone(), roles: names });
+                Ok(CallerView { user, token: None, roles: role_views(&roles) })
             }
             Caller::Bearer(bearer) => {
-                let user = self.user_view((*bearer.user).clone()).await?;
-                Ok(CallerView { user: Some(user), token: Some(bearer.summary()) })
+                let user = Some(self.user_view((*bearer.user).clone()).await?);
+                let token = Some(bearer.summary());
+                Ok(CallerView { user, token, roles: role_views(&bearer.roles) })
             }
         }
     }
@@ -102,6 +107,12 @@ impl Core {
             }
         }
     }
+}
+
+fn role_views(roles: &[Arc<Role>]) -> Vec<RoleView> {
+    let mut roles: Vec<_> = roles.iter().map(|role| role_view((**role).clone())).collect();
+    roles.sort_by(|one, other| one.name.cmp(&other.name));
+    roles
 }
 
 fn read_cursor(cursor: &str) -> Option<(Timestamp, TokenId)> {

@@ -67,9 +67,10 @@ fn credential(metadata: &MetadataMap, proof: Proof) -> Result<Credential, Error>
         return Ok(Credential::None);
     }
     match (authorization(metadata)?, proof) {
-        (Some(Authorization::Bearer(token)), _) => {
-            Ok(Credential::Bearer(Secret::new(token.expose_secret().to_owned())))
-        }
+        (Some(Authorization::Bearer(token)), _) => Ok(Credential::Bearer {
+            secret: Secret::new(token.expose_secret().to_owned()),
+            realm: single(metadata, client::REALM)?.map(str::to_owned),
+        }),
         (Some(Authorization::Basic { username, password }), Proof::Any) => {
             Ok(Credential::Password(PasswordCredential {
                 realm: single(metadata, client::REALM)?.unwrap_or_default().to_owned(),

@@ -31,7 +31,7 @@ impl From<Error> for Status {
             Error::PermissionMissing(permission) => {
                 details = info(reason, HashMap::from([("permission".to_owned(), permission)]));
             }
-            Error::RoleNotHeld(role) => {
+            Error::RoleNotFound(role) | Error::RoleNotHeld(role) => {
                 details = info(reason, HashMap::from([("role_id".to_owned(), role)]));
             }
             Error::RateLimited { retry_after } | Error::Busy { retry_after } => {
@@ -50,7 +50,6 @@ impl From<Error> for Status {
             | Error::RefreshTokenReused
             | Error::TokenNotFound
             | Error::UserNotFound
-            | Error::RoleNotFound(_)
             | Error::KeyNotFound
             | Error::AlreadyExists
             | Error::UserWithoutRole

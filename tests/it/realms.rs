@@ -1,5 +1,8 @@
 //! Realms: what is one's is unknown to the others.
 
+use std::time::Duration;
+
+use tokend::client::REALM;
 use tokend::pb::revoke_token_request::Target;
 use tokend::pb::{self, DenyReason, ErrorReason};
 use tonic::Code;
@@ -170,4 +173,81 @@ async fn gives_no_role_of_another_realm() {
     };
     let refused = world.admin().api().set_user_roles(request).await.unwrap_err();
     assert_eq!(refused, (Code::NotFound, ErrorReason::RoleNotFound));
+}
+
+#[tokio::test]
+async fn takes_a_bearer_of_the_realm_that_the_metadata_names() {
+    let (world, alice, landlord) = two_realms().await;
+    let invalid = (Code::Unauthenticated, ErrorReason::TokenInvalid);
+    for (user, own, others) in
+        [(&alice, ["default", ""], "tenant"), (&landlord, ["tenant", "tenant"], "default")]
+    {
+        for (kind, session) in user.every_kind().await {
+            for realm in own {
+                let caller = session.api().with(REALM, realm).get_caller(Default::default()).await;
+                assert_eq!(caller.unwrap().user.unwrap().id, user.id, "{kind}");
+            }
+            for realm in [others, "customers", "nowhere", "*", "NOT A REALM"] {
+                let api = session.api().with(REALM, realm);
+                let refused = api.get_caller(Default::default()).await.unwrap_err();
+                assert_eq!(refused, invalid, "{kind} {realm:?}");
+                let refused = api.create_token(Default::default()).await.unwrap_err();
+                assert_eq!(refused, invalid, "{kind} {realm:?}");
+            }
+        }
+    }
+    let twice = world.nobody().bearing("x").with(REALM, "default").with(REALM, "default");
+    let refused = twice.get_caller(Default::default()).await.unwrap_err();
+    assert_eq!(refused.fields, [REALM]);
+}
+
+#[tokio::test]
+async fn tells_nothing_of_a_dead_token_of_another_realm() {
+    let (world, alice, _) = two_realms().await;
+    let gone = world.user("gone").await;
+    let mut tokens = alice.every_kind().await;
+    tokens.extend(gone.every_kind().await);
+    world.admin().delete(&gone).await;
+    let forged = world.nobody().bearing("tkd_x").with(REALM, "tenant");
+    let unknown = forged.get_caller(Default::default()).await.unwrap_err();
+    assert_eq!(unknown, (Code::Unauthenticated, ErrorReason::TokenInvalid));
+    let expired = (Code::Unauthenticated, ErrorReason::TokenExpired);
+    world.advance(Duration::from_hours(48));
+    let mut own_expired = 0;
+    for (kind, session) in tokens {
+        let ask =
+            async |realm| session.api().with(REALM, realm).get_caller(Default::default()).await;
+        if session.token.expire_time.is_some() {
+            let own = ask("default").await.unwrap_err();
+            own_expired += usize::from(own == expired);
+        } else {
+            session.revoke().await.ok();
+        }
+        assert_eq!(ask("tenant").await.unwrap_err(), unknown, "{kind}");
+        assert_eq!(ask("nowhere").await.unwrap_err(), unknown, "{kind}");
+    }
+    assert!(own_expired > 0, "in its own realm it is told that it has expired");
+}
+
+#[tokio::test]
+async fn asks_no_realm_of_a_token_in_the_body() {
+    let (world, _, landlord) = two_realms().await;
+    let session = landlord.sign_in().await;
+    let credential = pb::create_token_request::Credential::BearerToken(session.operation.clone());
+    let credential = Some(credential);
+    let request = pb::CreateTokenRequest { credential, ..Default::default() };
+    assert!(world.nobody().with(REALM, "default").create_token(request).await.is_ok());
+}
+
+#[tokio::test]
+async fn asks_the_realm_of_those_who_ask_for_decisions() {
+    let world = World::with(|settings| {
+        settings.authorize.callers = tokend::config::Callers::Authenticated;
+    })
+    .await;
+    let service = world.user("service").await.sign_in().await;
+    let api = |realm| service.api().with(REALM, realm);
+    assert!(api("default").authorize(Default::default()).await.is_ok());
+    let refused = api("customers").authorize(Default::default()).await.unwrap_err();
+    assert_eq!(refused, (Code::Unauthenticated, ErrorReason::TokenInvalid));
 }

@@ -10,7 +10,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::support::World;
+use crate::support::{Api, World};
 
 async fn channel(world: &World) -> Channel {
     Endpoint::from_shared(world.grpc_url()).unwrap().connect().await.unwrap()
@@ -58,6 +58,36 @@ async fn tells_callers_who_they_are() {
         assert_eq!(caller.user.unwrap().id, alice.id, "{kind}");
         assert_eq!(caller.token.unwrap().id, session.token.id, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn tells_callers_which_roles_they_carry() {
+    let world = World::start().await;
+    let role = |id: &str, permissions: &[&str]| pb::Role {
+        realm: "default".to_owned(),
+        id: id.to_owned(),
+        description: String::new(),
+        permissions: permissions.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    let (reader, writer) = (role("reader", &["orders:read", "users:*@self"]), role("writer", &[]));
+    // In this order, so that the ids behind the names are in the other one.
+    world.admin().put_role("writer", []).await;
+    world.admin().put_role("reader", ["orders:read", "users:*@self"]).await;
+    world.admin().put_role("anonymous", ["shop:read"]).await;
+    let alice = world.user("alice").roles(["writer", "reader"]).await;
+    let roles = async |api: Api| api.get_caller(pb::GetCallerRequest {}).await.unwrap().roles;
+    let both = [reader.clone(), writer.clone()];
+    assert_eq!(roles(alice.api()).await, both);
+    for (kind, session) in alice.every_kind().await {
+        assert_eq!(roles(session.api()).await, both, "{kind}");
+    }
+    let narrow = alice.draft("personal").roles(["writer"]).make().await.unwrap();
+    assert_eq!(roles(narrow.api()).await, [writer]);
+    let none = alice.draft("personal").roles([]).make().await.unwrap();
+    assert_eq!(roles(none.api()).await, []);
+    world.admin().set_roles(&alice, ["reader"]).await;
+    assert_eq!(roles(narrow.api()).await, [], "a role that its user has lost");
+    assert_eq!(roles(alice.api()).await, [reader]);
 }
 
 #[tokio::test]

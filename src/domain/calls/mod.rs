@@ -38,7 +38,12 @@ pub enum Credential {
     /// A password.
     Password(PasswordCredential),
     /// A token.
-    Bearer(Secret),
+    Bearer {
+        /// Its secret.
+        secret: Secret,
+        /// The realm that its user must be of: empty is `default`, `None` any.
+        realm: Option<String>,
+    },
 }
 
 /// A user name and its password.

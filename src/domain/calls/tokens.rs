@@ -4,7 +4,7 @@ use super::super::clock::Timestamp;
 use super::super::identity::{RoleName, UserId};
 use super::super::profile::ProfileName;
 use super::super::token::{GrantId, Secret, TokenId, TokenKind, TokenState};
-use super::{Credential, PageRequest, TokenSummary, UserView, Wait};
+use super::{Credential, PageRequest, RoleView, TokenSummary, UserView, Wait};
 
 /// Asks for a token.
 #[derive(Debug, Clone)]
@@ -167,4 +167,6 @@ pub struct CallerView {
     pub user: Option<UserView>,
     /// The token; `None`: proven by password.
     pub token: Option<TokenSummary>,
+    /// The roles that they carry now, by name; for the operator none.
+    pub roles: Vec<RoleView>,
 }

@@ -104,10 +104,21 @@ fn reads_a_password_with_all_that_belongs_to_it() {
 fn lets_a_token_count_where_a_password_must_not() {
     assert!(matches!(
         credential(&[("authorization", "Bearer t")], Proof::Bearer),
-        Ok(Credential::Bearer(token)) if token.expose() == "t"
+        Ok(Credential::Bearer { secret, realm: None }) if secret.expose() == "t"
     ));
     let basic = credential(&[("authorization", BASIC)], Proof::Bearer);
     assert!(matches!(basic, Ok(Credential::None)));
+}
+
+#[test]
+fn reads_the_realm_that_a_token_must_be_of() {
+    let bearer = ("authorization", "Bearer t");
+    assert!(matches!(
+        credential(&[bearer, (client::REALM, "shop")], Proof::Bearer),
+        Ok(Credential::Bearer { secret: _, realm: Some(realm) }) if realm == "shop"
+    ));
+    let twice = [bearer, (client::REALM, "shop"), (client::REALM, "shop")];
+    assert!(matches!(credential(&twice, Proof::Any), Err(Error::Invalid(_))));
 }
 
 #[test]

@@ -31,7 +31,10 @@ impl From<pb::create_token_request::Credential> for CreateFor {
         use pb::create_token_request::Credential as Sent;
         match credential {
             Sent::Password(password) => Self::Credential(Credential::Password(password.into())),
-            Sent::BearerToken(token) => Self::Credential(Credential::Bearer(Secret::new(token))),
+            Sent::BearerToken(token) => {
+                let secret = Secret::new(token);
+                Self::Credential(Credential::Bearer { secret, realm: None })
+            }
             Sent::UserId(id) => Self::User(id),
         }
     }
@@ -288,7 +291,11 @@ impl From<Page<TokenView>> for pb::ListTokensResponse {
 
 impl From<CallerView> for pb::GetCallerResponse {
     fn from(caller: CallerView) -> Self {
-        let CallerView { user, token } = caller;
-        Self { user: user.map(Into::into), token: token.map(Into::into) }
+        let CallerView { user, token, roles } = caller;
+        Self {
+            user: user.map(Into::into),
+            token: token.map(Into::into),
+            roles: roles.into_iter().map(Into::into).collect(),
+        }
     }
 }
