@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use tokend::cli::{self, Args, Command, ConfigCommand, Environment, Session, Standing};
 use tokend::client::Upstream;
 use tokend::config::{Settings, Sources};
+use tokend::rest;
 use tokend::server::{self, Probe, Reached, Server, Wiring};
 use tokend::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,6 +65,11 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Healthcheck { server, management } => {
             let probe = probe(&sources, server, management.as_ref())?;
             server::healthcheck(&probe).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::OpenApi => {
+            let description = rest::describe(&Settings::load(&sources)?.shim()?)?;
+            std::io::stdout().write_all(description.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(command) => config(command, &Settings::load(&sources)?),

@@ -61,6 +61,9 @@ pub enum Command {
     /// Shows or checks the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Writes the `OpenAPI` 3.1 description of what the shim serves under the settings
+    #[command(name = "openapi", after_help = "Example:\n  tokend openapi > openapi.json")]
+    OpenApi,
     /// Writes a script that completes this command line in a shell
     #[command(after_help = "Example:\n  tokend completions bash > /etc/bash_completion.d/tokend")]
     Completions {

@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
-use utoipa::PartialSchema;
-use utoipa::openapi::{ContentBuilder, ResponseBuilder};
+use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 use super::failure::Failure;
 
@@ -19,8 +19,10 @@ pub(super) fn answer(status: StatusCode, content_type: &str, body: &impl Seriali
     }
 }
 
-/// Describes an answer of [`answer`], without words yet.
-pub(super) fn described<T: PartialSchema>(content_type: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(T::schema())).build();
+/// Describes an answer of [`answer`], without words yet. A handler of the dialect names the type in
+/// its description, which puts the schema itself beside.
+pub(super) fn described<T: ToSchema>(content_type: &str) -> utoipa::openapi::Response {
+    let schema = Ref::from_schema_name(T::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
     ResponseBuilder::new().content(content_type, content).build()
 }

@@ -3,7 +3,6 @@
 //! Requests become calls on an [`Upstream`], and answers take the dialect's shape. Nothing is
 //! decided here. `docs/dialects/` says what each dialect answers, row by row.
 
-mod accept;
 mod body;
 mod call;
 mod claims;
@@ -11,6 +10,7 @@ mod dialect;
 mod docs;
 mod failure;
 mod forwarded;
+pub mod input;
 mod json;
 mod observe;
 mod openapi;

@@ -32,7 +32,9 @@ const ANYWHERE: [StatusCode; 6] = [
 pub(super) fn document(settings: &Settings) -> OpenApi {
     let mut info = Info::new("tokend", env!("CARGO_PKG_VERSION"));
     info.description = Some("The documented HTTP token formats that tokend speaks.".to_owned());
-    info.license = Some(License::new(env!("CARGO_PKG_LICENSE")));
+    let mut license = License::new(env!("CARGO_PKG_LICENSE"));
+    license.identifier = Some(env!("CARGO_PKG_LICENSE").to_owned());
+    info.license = Some(license);
     let mut components = Components::new();
     let scheme = |scheme: HttpAuthScheme| SecurityScheme::Http(Http::new(scheme));
     components.add_security_scheme(BASIC, scheme(HttpAuthScheme::Basic));
@@ -53,13 +55,17 @@ pub(super) fn text(description: &OpenApi) -> String {
     text
 }
 
-/// Adds to each operation of `D` what all of them have: the name of the dialect, and the answers
-/// that come from around the handlers.
+/// Adds to each operation of `D` what all of them have: the name of the dialect, before its id too,
+/// and the answers that come from around the handlers.
 pub(super) fn complete<D: Dialect>(description: &mut OpenApi) {
     description.tags = Some(vec![Tag::new(D::NAME)]);
     for item in description.paths.paths.values_mut() {
         for operation in operations(item) {
             operation.tags = Some(vec![D::NAME.to_owned()]);
+            // Handlers are named within their dialect.
+            if let Some(id) = &mut operation.operation_id {
+                *id = format!("{}_{id}", D::NAME);
+            }
             for status in ANYWHERE {
                 let answer = || RefOr::T(refusal::<D>(status));
                 let answers = &mut operation.responses.responses;

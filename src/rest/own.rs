@@ -109,8 +109,11 @@ struct PublicKey {
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
-    responses((status = 200, description = "The keys", body = KeySet,
-               content_type = "application/jwk-set+json")),
+    responses(
+        (status = 200, description = "The keys", body = KeySet,
+         content_type = "application/jwk-set+json"),
+        (status = 500, description = "A fault of ours", body = OwnRefusal),
+    ),
 )]
 async fn public_keys(State(shim): State<Shim>, call: Call) -> Result<Response, Rejection<Own>> {
     let keys = KeySet::fetch(&shim, &call).await?;

@@ -128,6 +128,22 @@ async fn describes_all_paths_and_no_others() {
     assert!(document["paths"]["/tokens"].is_null());
 }
 
+#[test]
+fn describes_every_schema_that_it_names() {
+    let text = describe(&Settings::default()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let named = text.split("\"$ref\": \"#").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for pointer in named {
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+    let identifiers = text.split("\"operationId\": ").skip(1);
+    let mut identifiers: Vec<_> = identifiers.map(|rest| rest.lines().next().unwrap()).collect();
+    let all = identifiers.len();
+    identifiers.sort_unstable();
+    identifiers.dedup();
+    assert_eq!(identifiers.len(), all, "two operations have one id");
+}
+
 #[tokio::test]
 async fn shows_the_description_without_a_network() {
     let world = Fake::default().start();

@@ -36,3 +36,11 @@ fn name_only_files_that_exist() {
         }
     }
 }
+
+#[test]
+fn describe_what_the_shim_serves() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kept = std::fs::read_to_string(root.join("docs/openapi.json")).unwrap();
+    let served = tokend::rest::describe(&tokend::rest::Settings::default()).unwrap();
+    assert!(kept == served, "docs/openapi.json is stale: tokend openapi > docs/openapi.json");
+}

@@ -19,9 +19,9 @@ use crate::pb::{
     CreateTokenRequest, CreateTokenResponse, IssuedToken, PasswordCredential, RevokeTokenRequest,
     RevokeTokenResponse, create_token_request, revoke_token_request,
 };
-use crate::rest::accept::{Accept, NotAcceptable};
 use crate::rest::call::Call;
 use crate::rest::failure::Failure;
+use crate::rest::input::accept::{Accept, NotAcceptable};
 use crate::rest::json::{self, JSON};
 use crate::rest::{Settings, Shim, TARGET, timestamp};
 
