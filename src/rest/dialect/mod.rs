@@ -2,6 +2,7 @@
 //! line in [`DIALECTS`]. Where the line is forgotten, rustc says that `MOUNT` is never used.
 
 pub(super) mod azion;
+pub(super) mod epilot;
 
 use std::any::Any;
 use std::future::{Ready, ready};
@@ -23,7 +24,7 @@ use super::observe::observe;
 use super::{Settings, Shim, TARGET, body, openapi, own};
 
 /// Every dialect that the shim speaks.
-const DIALECTS: [Mount; 1] = [azion::MOUNT];
+const DIALECTS: [Mount; 2] = [azion::MOUNT, epilot::MOUNT];
 
 /// One documented HTTP token format. It translates and decides nothing: who may do what is
 /// decided behind the contract.

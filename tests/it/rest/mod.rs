@@ -2,4 +2,5 @@
 //! from there, and the headers are snapshotted beside.
 
 mod azion;
+mod epilot;
 mod table;
