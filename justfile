@@ -17,6 +17,10 @@ lint:
 test name="":
     cargo test --workspace {{ name }}
 
+# The description of what the shim serves, after a change to it.
+openapi:
+    cargo run -- openapi > docs/openapi.json
+
 # A server on a throwaway database.
 serve:
     TOKEND__DATABASE__URL="sqlite://$(mktemp -d)/tokend.db" cargo run -- serve
