@@ -98,9 +98,14 @@ impl World {
 
     /// The one call that the server got.
     pub(in crate::rest) fn asked(&self) -> (MetadataMap, Asked) {
-        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        let mut asked = self.all_asked();
         assert_eq!(asked.len(), 1, "{asked:?}");
         asked.remove(0)
+    }
+
+    /// All calls that the server got, in their order.
+    pub(in crate::rest) fn all_asked(&self) -> Vec<(MetadataMap, Asked)> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     pub(in crate::rest) fn was_asked_nothing(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::rest::timestamp;
 /// A token that was made.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EpilotNewToken {
-    /// The token. It is told this once.
+    /// The secret of the token, which no other answer tells.
     #[schema(pattern = "^tkd_[A-Za-z0-9]{43}$")]
     token: String,
     #[serde(flatten)]
