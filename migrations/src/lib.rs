@@ -4,9 +4,10 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_first;
+mod m20261122_000002_lockout;
 
 /// The version of the tables that this program makes: how many migrations there are.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Brings the tables up to date. Takes no lock: run it in a transaction that has one.
 #[derive(Debug)]
@@ -14,7 +15,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_first::Migration)]
+        vec![
+            Box::new(m20261122_000001_first::Migration),
+            Box::new(m20261122_000002_lockout::Migration),
+        ]
     }
 }
 

@@ -159,10 +159,7 @@ impl SignIn {
     fn check(&self, faults: &mut Faults) {
         within(faults, "sign_in.rate_per_minute", self.rate_per_minute, 1..=u32::MAX);
         within(faults, "sign_in.burst", self.burst, 1..=u32::MAX);
-        within(faults, "sign_in.lockout.failures", self.lockout.failures, 1..=u32::MAX);
-        if self.lockout.first_lock > self.lockout.longest_lock {
-            faults.add("sign_in.lockout.first_lock", "must not be longer than longest_lock");
-        }
+        self.lockout.check(faults, "sign_in.lockout");
     }
 }
 

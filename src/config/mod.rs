@@ -25,7 +25,7 @@ pub use profiles::{
     AlgorithmWord, ClaimsWord, FormatWord, IdWord, KindWord, ProfileSettings, RefreshWord,
 };
 pub use rest::{Apinizer, Azion, Epilot, Harperdb, Magento, Rest};
-pub use sign_in::{Lockout, Passwords, SignIn};
+pub use sign_in::{Lockout, Passwords, ProfileLockout, SignIn};
 pub use text::Lifetime;
 
 use text::words;

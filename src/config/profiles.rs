@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sign_in::ProfileLockout;
 use super::text::{Lifetime, words};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -133,6 +134,9 @@ pub struct ProfileSettings {
     /// the lifetime is `never`, or else no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_live_per_user: Option<u32>,
+    /// What failed sign-ins for it do to a name, where not as `sign_in.lockout` says.
+    #[serde(skip_serializing_if = "ProfileLockout::is_unset")]
+    pub lockout: ProfileLockout,
 }
 
 impl ProfileSettings {
@@ -157,6 +161,7 @@ impl ProfileSettings {
             requires_role: self.requires_role.or(base.requires_role),
             self_only: self.self_only.or(base.self_only),
             max_live_per_user: self.max_live_per_user.or(base.max_live_per_user),
+            lockout: self.lockout.over(base.lockout),
         }
     }
 }
@@ -191,7 +196,17 @@ pub(super) fn built_in() -> BTreeMap<String, ProfileSettings> {
         max_lifetime: Some(Lifetime::For(365 * DAY)),
         ..ProfileSettings::new(Personal, Tkd, Lifetime::Never)
     };
-    let magento = ProfileSettings::new(Operation, Base36, Lifetime::Never);
+    let half_an_hour = Some(Duration::from_mins(30));
+    let magento = ProfileSettings {
+        lockout: ProfileLockout {
+            failures: Some(6),
+            first_lock: half_an_hour,
+            longest_lock: half_an_hour,
+            // With the lock, so that there are six tries again behind it.
+            forget_after: half_an_hour,
+        },
+        ..ProfileSettings::new(Operation, Base36, Lifetime::Never)
+    };
     let admin = ProfileSettings { requires_role: Some(true), ..magento.clone() };
     let customer =
         ProfileSettings { self_only: Some(true), realm: Some("customers".to_owned()), ..magento };

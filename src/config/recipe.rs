@@ -6,6 +6,7 @@ use super::profiles::{
     AlgorithmWord, ClaimsWord, FormatWord, IdWord, KindWord, ProfileSettings, REFRESH_LIFETIME,
     RefreshWord,
 };
+use super::sign_in::Lockout;
 use super::text::Lifetime;
 use crate::domain::identity::Realm;
 use crate::domain::profile::{
@@ -29,7 +30,9 @@ impl Settings {
         let profiles = self
             .profiles
             .iter()
-            .filter_map(|(name, set)| Recipe { name, set, faults: &mut faults }.profile())
+            .filter_map(|(name, set)| {
+                Recipe { name, set, all: &self.sign_in.lockout, faults: &mut faults }.profile()
+            })
             .collect();
         faults.or(Profiles::new(profiles, realms))
     }
@@ -39,6 +42,7 @@ impl Settings {
 struct Recipe<'a> {
     name: &'a str,
     set: &'a ProfileSettings,
+    all: &'a Lockout,
     faults: &'a mut Faults,
 }
 
@@ -80,6 +84,7 @@ impl Recipe<'_> {
                 .set
                 .max_live_per_user
                 .or((default_life == Life::Endless).then_some(MAX_LIVE_PER_USER)),
+            lockout: self.lockout().policy(),
         })
     }
 
@@ -159,6 +164,15 @@ impl Recipe<'_> {
                 None
             }
         }
+    }
+
+    fn lockout(&mut self) -> Lockout {
+        let lockout = self.set.lockout.over_all(self.all);
+        // Where nothing was set, the faults are those of `sign_in.lockout`.
+        if !self.set.lockout.is_unset() {
+            lockout.check(self.faults, &format!("profiles.{}.lockout", self.name));
+        }
+        lockout
     }
 
     fn given<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::domain::identity::Realm;
 use crate::domain::profile::{Algorithm, Format, Life, OpaqueForm, Profile, RefreshRotation};
+use crate::domain::store::LockoutPolicy;
 
 const EXAMPLE: &str = include_str!("../../tokend.example.toml");
 
@@ -310,6 +311,27 @@ fn changes_one_field_of_a_profile_and_leaves_the_rest() {
 }
 
 #[test]
+fn takes_the_lockout_of_a_profile_over_the_one_for_all() {
+    let policy = |toml: &str, name: &str| {
+        let LockoutPolicy { failures, first_lock, longest_lock, forget_after } =
+            profile(toml, name).lockout;
+        (failures, [first_lock, longest_lock, forget_after].map(|time| time.as_secs()))
+    };
+    let all = (10, [1, 900, 86_400]);
+    for name in ["operation", "azion", "epilot"] {
+        assert_eq!(policy("", name), all, "{name}");
+    }
+    for name in ["magento-admin", "magento-customer"] {
+        assert_eq!(policy("", name), (6, [1800; 3]), "{name}");
+        assert_eq!(policy("[sign_in.lockout]\nfailures = 3", name).0, 6, "{name}");
+        let own = format!("[profiles.{name}.lockout]\nfailures = 4");
+        assert_eq!(policy(&own, name), (4, [1800; 3]), "{name}");
+    }
+    let both = "[sign_in.lockout]\nfailures = 3\n[profiles.azion.lockout]\nfirst_lock = '5s'";
+    assert_eq!(policy(both, "azion"), (3, [5, 900, 86_400]));
+}
+
+#[test]
 fn adds_a_profile() {
     let toml = "[profiles.ours]\nkind = 'operation'\nformat = 'hex40'\nlifetime = '2h'";
     let ours = profile(toml, "ours");
@@ -332,6 +354,12 @@ fn refuses_profiles_that_make_no_sense() {
         ("[profiles.harperdb]\nrsa_bits = 1024", "must be 2048 or 4096"),
         ("[profiles.azion]\nrealm = 'A'", "profiles.azion.realm"),
         ("[profiles.azion]\nmax_live_per_user = 0", "must be at least 1"),
+        ("[profiles.azion]\nlockout = { failures = 0 }", "profiles.azion.lockout.failures"),
+        ("[profiles.azion]\nlockout = { first_lock = '1h' }", "profiles.azion.lockout.first_lock"),
+        ("[profiles.azion]\nlockout = { forget_after = '0s' }", "azion.lockout.forget_after"),
+        ("[profiles.azion.lockout]\nfailures = 'x'", "profiles.azion.lockout.failures"),
+        ("[profiles.azion.lockout]\nfirst = '1s'", "profiles.azion.lockout.first"),
+        ("[sign_in.lockout]\nfailures = 0", "sign_in.lockout.failures"),
         ("[profiles.personal]\nmax_lifetime = '90d'", "bounds only what is chosen"),
         ("[rest.azion]\nprofile = 'absent'", "rest.azion.profile"),
         ("[rest.azion]\nrealm = 'absent'", "rest.azion.realm"),

@@ -98,6 +98,28 @@ pub(super) mod duration {
     }
 }
 
+/// A duration that may be left out.
+pub(super) mod optional_duration {
+    use super::{Deserializer, Duration, Serializer, duration};
+
+    #[expect(clippy::ref_option, reason = "serde hands the field over so")]
+    pub(in crate::config) fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => duration::serialize(time, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        duration::deserialize(from).map(Some)
+    }
+}
+
 /// Reads a list, which the environment and flags write as words between commas.
 pub(super) fn list<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
 where

@@ -8,7 +8,7 @@ use super::core::Core;
 use super::error::Error;
 use super::identity::{Realm, Role, User, UserId, UserState};
 use super::permission::{Asked, Permission, Reach};
-use super::sign_in::CredentialPlace;
+use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::{Actor, Audit, Order, Proof};
 use super::token::{RoleChoice, TokenId};
 
@@ -195,8 +195,9 @@ impl Core {
     ) -> Result<ProvenUser, Error> {
         let realm =
             self.settings.profiles.realm(&credential.realm).map_err(|_| Error::BadCredentials)?;
-        let user =
-            self.prove_password(origin, credential, realm, CredentialPlace::Metadata).await?;
+        let place = CredentialPlace::Metadata;
+        let check = PasswordCheck { realm, place, lockout: self.settings.lockout };
+        let user = self.prove_password(origin, credential, check).await?;
         self.with_roles(&user).await
     }
 

@@ -60,7 +60,7 @@ pub struct Settings {
     pub hash_pool: PoolSize,
     /// Failed sign-ins are answered on a grid of this: zero for none.
     pub failure_grid: Duration,
-    /// How failures lock a name.
+    /// How failures lock a name where no profile is asked for.
     pub lockout: LockoutPolicy,
     /// How many tries one address has.
     pub address_rate: AddressRate,
@@ -68,6 +68,15 @@ pub struct Settings {
     pub lease: Lease,
     /// How many facts are kept.
     pub capacity: Capacity,
+}
+
+impl Settings {
+    /// The longest that any policy remembers failures.
+    pub(super) fn longest_memory(&self) -> Duration {
+        let profiles = self.profiles.iter().map(|profile| profile.lockout);
+        let policies = profiles.chain([self.lockout]);
+        policies.map(|policy| policy.forget_after).max().unwrap_or_default()
+    }
 }
 
 /// What a [`Core`] is made of.

@@ -17,7 +17,7 @@ use super::identity::{
 };
 use super::issue::read_role_names;
 use super::password::{self, Password};
-use super::sign_in::CredentialPlace;
+use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::{Inserted, NamePage, NewUser, PasswordHash, PasswordUpdate, UserUpdate};
 
 /// A way to sign in that was read.
@@ -238,7 +238,8 @@ impl Core {
             final_newline: FinalNewline::Keep,
         };
         let (realm, place) = (user.realm.clone(), CredentialPlace::Metadata);
-        self.prove_password(origin, &credential, realm, place).await.map(drop)
+        let check = PasswordCheck { realm, place, lockout: self.settings.lockout };
+        self.prove_password(origin, &credential, check).await.map(drop)
     }
 
     /// Whoever sets a user's password can sign in as them: the caller must hold all that they do.

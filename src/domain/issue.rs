@@ -15,7 +15,7 @@ use super::identity::{Generation, Realm, RoleName, User, UserState, parse_text};
 use super::lifetime;
 use super::mint::{Draft, Made};
 use super::profile::{Life, Profile, RefreshPolicy};
-use super::sign_in::CredentialPlace;
+use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::NewTokens;
 use super::token::{Grant, GrantId, RoleChoice, TokenKind};
 
@@ -163,7 +163,8 @@ impl Core {
                 let realm = self
                     .realm_for(&password.realm, profile)
                     .map_err(|fault| Error::field("password.realm", fault))?;
-                let user = self.prove_password(origin, password, realm, place).await?;
+                let check = PasswordCheck { realm, place, lockout: profile.lockout };
+                let user = self.prove_password(origin, password, check).await?;
                 let proven = self.with_roles(&user).await?;
                 Ok(Holder {
                     user: Arc::clone(&proven.user),

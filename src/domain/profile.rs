@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::Field;
 use super::identity::{Realm, slug};
+use super::store::LockoutPolicy;
 use super::token::TokenKind;
 
 /// The name of a profile: `[a-z0-9-]{1,64}`.
@@ -167,6 +168,8 @@ pub struct Profile {
     pub self_only: bool,
     /// How many live tokens one user may have; beyond it the longest unused is revoked.
     pub max_live_per_user: Option<u32>,
+    /// How failed sign-ins for it lock a name.
+    pub lockout: LockoutPolicy,
 }
 
 /// The profiles and realms of this service.

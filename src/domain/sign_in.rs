@@ -16,7 +16,7 @@ use super::error::{Error, Faults};
 use super::hashing::Place;
 use super::identity::{Realm, User, UserState, Username};
 use super::password::{self, Password};
-use super::store::{Actor, Attempt, AttemptStart, Audit, PasswordHash};
+use super::store::{Actor, Attempt, AttemptStart, Audit, LockoutPolicy, PasswordHash};
 
 /// Where fields of a credential stand in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,16 @@ pub(super) enum CredentialPlace {
     Body,
     /// In the metadata: a fault is a credential that is not good.
     Metadata,
+}
+
+/// How a user is to prove themselves.
+#[derive(Debug)]
+pub(super) struct PasswordCheck {
+    /// The realm, which was decided.
+    pub(super) realm: Realm,
+    pub(super) place: CredentialPlace,
+    /// How a failure locks: as the profile says that is asked for, if one is.
+    pub(super) lockout: LockoutPolicy,
 }
 
 /// How many tries each client network has left.
@@ -77,6 +87,7 @@ struct Claim {
     username: Username,
     password: Password,
     final_newline: FinalNewline,
+    lockout: LockoutPolicy,
 }
 
 impl fmt::Debug for Claim {
@@ -96,14 +107,14 @@ impl Core {
         &self,
         origin: &Origin,
         credential: &PasswordCredential,
-        realm: Realm,
-        place: CredentialPlace,
+        check: PasswordCheck,
     ) -> Result<User, Error> {
+        let PasswordCheck { realm, place, lockout } = check;
         let network = network(origin.address);
         let began = Instant::now();
         let outcome = match self.addresses.spend(&network) {
             Err(limited) => Err(limited),
-            Ok(()) => match read(credential, realm) {
+            Ok(()) => match read(credential, (realm, lockout)) {
                 Ok(claim) => self.judge(origin, &claim, network).await,
                 Err(faults) if place == CredentialPlace::Body => Err(faults),
                 Err(_) => Err(Error::BadCredentials),
@@ -121,7 +132,8 @@ impl Core {
             realm: claim.realm.clone(),
             username: claim.username.clone(),
             network,
-            policy: self.settings.lockout,
+            policy: claim.lockout,
+            longest_memory: self.settings.longest_memory(),
             at: self.now(),
             lock_audit: Audit {
                 outcome: "locked",
@@ -254,7 +266,10 @@ impl Drop for Unjudged {
     }
 }
 
-fn read(credential: &PasswordCredential, realm: Realm) -> Result<Claim, Error> {
+fn read(
+    credential: &PasswordCredential,
+    (realm, lockout): (Realm, LockoutPolicy),
+) -> Result<Claim, Error> {
     let PasswordCredential { realm: _, username, password, final_newline } = credential;
     let mut faults = Faults::default();
     let username = faults.take("password.username", Username::parse(username));
@@ -263,7 +278,7 @@ fn read(credential: &PasswordCredential, realm: Realm) -> Result<Claim, Error> {
     let (Some(username), Some(password)) = (username, password) else {
         return Err(Error::BadCredentials);
     };
-    Ok(Claim { realm, username, password, final_newline: *final_newline })
+    Ok(Claim { realm, username, password, final_newline: *final_newline, lockout })
 }
 
 fn outcome_name(outcome: &Result<User, Error>) -> &'static str {

@@ -8,7 +8,6 @@ use crate::domain::facts::Capacity;
 use crate::domain::hashing::PoolSize;
 use crate::domain::knowledge::Lease;
 use crate::domain::password::HashCost;
-use crate::domain::store::LockoutPolicy;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
 
@@ -22,7 +21,6 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         iterations: passwords.iterations,
         parallelism: passwords.parallelism,
     };
-    let lockout = &settings.sign_in.lockout;
     Ok(CoreSettings {
         profiles: settings.profiles()?,
         issuer: settings.tokens.issuer.clone(),
@@ -34,12 +32,7 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         hash_cost: hash_cost.checked().map_err(StartError::HashCost)?,
         hash_pool: PoolSize { threads: threads(passwords.threads), queue: passwords.queue },
         failure_grid: passwords.failure_grid,
-        lockout: LockoutPolicy {
-            failures: lockout.failures,
-            first_lock: lockout.first_lock,
-            longest_lock: lockout.longest_lock,
-            forget_after: lockout.forget_after,
-        },
+        lockout: settings.sign_in.lockout.policy(),
         address_rate: AddressRate {
             per_minute: settings.sign_in.rate_per_minute,
             burst: settings.sign_in.burst,

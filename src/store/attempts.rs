@@ -30,7 +30,7 @@ pub(super) const NETWORK_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// Begins an attempt: counts it as failed, unless the name is locked.
 pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer<AttemptStart> {
-    let Attempt { realm, username, network: _, policy, at, lock_audit } = attempt;
+    let Attempt { realm, username, at, lock_audit, .. } = attempt;
     let transaction = store.begin().await?;
     let found = user_row(&transaction, named(realm, username)).await?;
     let found = match found {
@@ -47,20 +47,9 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
         transaction.rollback().await?;
         return Ok(AttemptStart::Locked);
     }
-    let forgotten = at.since(Timestamp::from_micros(row.last_failure_at)) > policy.forget_after;
-    let failures = if forgotten { 1 } else { row.failures + 1 };
-    let locked_until = lock_end(*policy, failures, *at);
-    write(
-        &transaction,
-        &attempt::Model {
-            bucket,
-            failures,
-            last_failure_at: at.micros(),
-            locked_until: locked_until.map(Timestamp::micros),
-        },
-    )
-    .await?;
-    if locked_until.is_some() {
+    let row = after_failure(row, attempt);
+    write(&transaction, &row).await?;
+    if row.locked_until.is_some() {
         audit::insert(&transaction, std::slice::from_ref(lock_audit)).await?;
     }
     transaction.commit().await?;
@@ -87,7 +76,7 @@ pub(super) async fn succeed_attempt(
 
 /// Takes back the count of an attempt that was never judged, and the lock that it caused.
 pub(super) async fn cancel_attempt(store: &SeaStore, attempt: &Attempt) -> Answer<()> {
-    let Attempt { realm, username, network: _, policy, at, lock_audit: _ } = attempt;
+    let Attempt { realm, username, policy, at, .. } = attempt;
     let transaction = store.begin().await?;
     let found = user_row(&transaction, named(realm, username)).await?;
     let user = found.map(|(row, roles)| read_user(row, roles)).transpose()?.map(|user| user.id);
@@ -97,11 +86,12 @@ pub(super) async fn cancel_attempt(store: &SeaStore, attempt: &Attempt) -> Answe
     let Some(row) = row.filter(|row| row.failures > 0) else {
         return Ok(transaction.rollback().await?);
     };
-    let own = lock_end(*policy, row.failures, *at).map(Timestamp::micros);
+    // A lock that another attempt set may be of a stricter policy.
+    let own = lock_end(*policy, row.failures - row.forgiven, *at);
+    let locked_until = row.locked_until.filter(|end| own != Some(Timestamp::from_micros(*end)));
     let failures = row.failures - 1;
-    let due = failures >= i64::from(policy.failures) && row.locked_until != own;
-    let locked_until = row.locked_until.filter(|_| due);
-    write(&transaction, &attempt::Model { failures, locked_until, ..row }).await?;
+    let forgiven = cmp::min(row.forgiven, failures);
+    write(&transaction, &attempt::Model { failures, locked_until, forgiven, ..row }).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -112,14 +102,14 @@ pub(super) async fn unlock_user(
     order: &Order,
 ) -> Answer<Committed<()>> {
     let write = store.write(order).await?;
-    if forget(write.on(), id).await? == 0 {
+    if clear(write.on(), id).await? == 0 {
         return write.undone(()).await;
     }
     write.done(()).await
 }
 
 /// Forgets a user's failures, from everywhere. Answers how many counters there were.
-pub(super) async fn forget(connection: &impl ConnectionTrait, id: UserId) -> Answer<u64> {
+pub(super) async fn clear(connection: &impl ConnectionTrait, id: UserId) -> Answer<u64> {
     let own = Condition::any()
         .add(attempt::Column::Bucket.eq(known(id)))
         .add(attempt::Column::Bucket.starts_with(format!("{}:", known(id))));
@@ -137,7 +127,7 @@ async fn bucket(
     attempt: &Attempt,
     user: Option<UserId>,
 ) -> Answer<String> {
-    let Attempt { realm, username, network, policy: _, at, lock_audit: _ } = attempt;
+    let Attempt { realm, username, network, at, .. } = attempt;
     let asked = user.unwrap_or(UserId(Uuid::nil())).to_string();
     let row = sign_in_network::Entity::find_by_id((asked, network.clone())).one(connection).await?;
     let since = at.minus(NETWORK_LIFE).micros();
@@ -167,6 +157,8 @@ async fn lock(
         failures: 0,
         last_failure_at: at.micros(),
         locked_until: None,
+        forgiven: 0,
+        memory: 0,
     };
     attempt::Entity::insert(fresh.clone().into_active_model())
         .on_conflict_do_nothing_on([attempt::Column::Bucket])
@@ -177,15 +169,49 @@ async fn lock(
 }
 
 async fn write(connection: &impl ConnectionTrait, row: &attempt::Model) -> Answer<()> {
-    let attempt::Model { bucket, failures, last_failure_at, locked_until } = row;
+    let attempt::Model { bucket, failures, last_failure_at, locked_until, forgiven, memory } = row;
     attempt::Entity::update_many()
         .col_expr(attempt::Column::Failures, Expr::value(*failures))
         .col_expr(attempt::Column::LastFailureAt, Expr::value(*last_failure_at))
         .col_expr(attempt::Column::LockedUntil, Expr::value(*locked_until))
+        .col_expr(attempt::Column::Forgiven, Expr::value(*forgiven))
+        .col_expr(attempt::Column::Memory, Expr::value(*memory))
         .filter(attempt::Column::Bucket.eq(bucket.as_str()))
         .exec(connection)
         .await?;
     Ok(())
+}
+
+/// What a counter holds after one more failure.
+pub(super) fn after_failure(row: attempt::Model, attempt: &Attempt) -> attempt::Model {
+    let Attempt { policy, at, .. } = attempt;
+    let row = forget(row, attempt);
+    let failures = row.failures + 1;
+    let locked_until = lock_end(*policy, failures - row.forgiven, *at).map(Timestamp::micros);
+    attempt::Model { failures, last_failure_at: at.micros(), locked_until, ..row }
+}
+
+/// Forgets what is over when one more failure comes.
+///
+/// Policies remember for different times, and each counts the failures by all. What was forgiven
+/// was followed by a calm of `memory`, so that no policy which remembers for less would count it.
+/// One that remembers for longer takes it all back, for every policy from then on: whoever changes
+/// between two dialects gains nothing by the shorter memory of one.
+fn forget(row: attempt::Model, attempt: &Attempt) -> attempt::Model {
+    let Attempt { policy, longest_memory, at, .. } = attempt;
+    let calm = at.since(Timestamp::from_micros(row.last_failure_at));
+    let (failures, known) =
+        if calm >= *longest_memory { (0, 0) } else { (row.failures, row.memory) };
+    let own = i64::try_from(policy.forget_after.as_micros()).unwrap_or(i64::MAX);
+    let memory = cmp::max(known, own);
+    let forgiven = if calm >= Duration::from_micros(memory.unsigned_abs()) {
+        failures
+    } else if own > known {
+        0
+    } else {
+        row.forgiven
+    };
+    attempt::Model { failures, forgiven, memory, ..row }
 }
 
 /// Answers how long the n-th failure locks; `None`: not at all.

@@ -202,7 +202,7 @@ pub(super) async fn delete_user(
     user_role::Entity::delete_many().filter(user_role::Column::UserId.eq(user)).exec(on).await?;
     let networks = sign_in_network::Column::UserId.eq(user);
     sign_in_network::Entity::delete_many().filter(networks).exec(on).await?;
-    attempts::forget(on, id).await?;
+    attempts::clear(on, id).await?;
     user::Entity::delete_by_id(user).exec(on).await?;
     write.change(Change::User(id));
     write.done(true).await

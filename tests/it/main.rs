@@ -12,13 +12,16 @@
 mod audit;
 mod authorize;
 mod create;
+mod customers;
 mod directory;
 mod keys;
 mod layers;
 mod listing;
+mod lockout;
 mod matrix;
 mod papers;
 mod permissions;
+mod personal;
 mod process;
 mod reads;
 mod realms;

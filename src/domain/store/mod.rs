@@ -90,7 +90,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Ends an attempt whose password was right: forgets its failures and remembers its network.
     async fn succeed_attempt(&self, attempt: &Attempt, user: UserId) -> Answer<()>;
 
-    /// Takes back the count of an attempt that was never judged.
+    /// Takes back the count of an attempt that was never judged, and the lock that it set.
     async fn cancel_attempt(&self, attempt: &Attempt) -> Answer<()>;
 
     /// Lifts the locks of a user.

@@ -10,6 +10,10 @@ pub struct Model {
     pub failures: i64,
     pub last_failure_at: i64,
     pub locked_until: Option<i64>,
+    /// How many of the failures are forgotten by all policies that counted any.
+    pub forgiven: i64,
+    /// The longest that one of these policies remembers, in microseconds.
+    pub memory: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

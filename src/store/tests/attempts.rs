@@ -15,9 +15,21 @@ fn attempt(name: &str, network: &str, seconds: u64) -> Attempt {
             longest_lock: Duration::from_mins(3),
             forget_after: HOUR,
         },
+        longest_memory: HOUR,
         at: at(0).plus(Duration::from_secs(seconds)),
         lock_audit: audit(0),
     }
+}
+
+/// By a policy that locks for longer, from the second failure on, and that forgets sooner.
+fn strict(name: &str, seconds: u64) -> Attempt {
+    let policy = LockoutPolicy {
+        failures: 2,
+        first_lock: Duration::from_mins(10),
+        longest_lock: Duration::from_mins(10),
+        forget_after: Duration::from_mins(10),
+    };
+    Attempt { policy, ..attempt(name, "", seconds) }
 }
 
 async fn is_locked(bed: &Bed, attempt: &Attempt) -> bool {
@@ -125,6 +137,109 @@ async fn takes_back_an_attempt_and_the_lock_that_it_caused() {
     bed.cancel_attempt(&third).await.unwrap();
     fail(&bed, &attempt("alice", "", 2), 1).await;
     assert!(is_locked(&bed, &attempt("alice", "", 3)).await, "two of three were left");
+}
+
+#[tokio::test]
+async fn takes_back_no_lock_that_another_attempt_set() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    let first = attempt("alice", "", 0);
+    fail(&bed, &first, 1).await;
+    fail(&bed, &strict("alice", 1), 1).await;
+    bed.cancel_attempt(&first).await.unwrap();
+    assert!(is_locked(&bed, &attempt("alice", "", 600)).await);
+    assert!(!is_locked(&bed, &attempt("alice", "", 601)).await);
+}
+
+#[tokio::test]
+async fn forgets_at_the_very_end_of_a_lock_that_is_as_long() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    for start in [0, 600, 1200] {
+        fail(&bed, &strict("alice", start), 2).await;
+        assert!(is_locked(&bed, &strict("alice", start + 599)).await);
+    }
+    // A policy that remembers for longer counts them all.
+    fail(&bed, &attempt("alice", "", 1800), 1).await;
+    assert!(is_locked(&bed, &attempt("alice", "", 1801)).await);
+}
+
+/// What a guesser does next.
+#[derive(Clone, Copy)]
+enum Move {
+    /// Guesses, by the policy that locks late and remembers for a day.
+    Growing,
+    /// Guesses, by the policy that locks for half an hour and then forgets.
+    Flat,
+    /// Leaves the name alone for half an hour.
+    Rest,
+}
+
+const DAY: u64 = 24 * 3600;
+
+/// Guesses for a day as soon as the counter allows it, and answers when each guess was made.
+fn guess(moves: impl IntoIterator<Item = Move>) -> Vec<u64> {
+    let policy = |failures, first_lock, longest_lock, forget_after| LockoutPolicy {
+        failures,
+        first_lock: Duration::from_secs(first_lock),
+        longest_lock: Duration::from_secs(longest_lock),
+        forget_after: Duration::from_secs(forget_after),
+    };
+    let (growing, flat) = (policy(10, 1, 900, DAY), policy(6, 1800, 1800, 1800));
+    let mut row = crate::store::entity::attempt::Model {
+        bucket: String::new(),
+        failures: 0,
+        last_failure_at: 0,
+        locked_until: None,
+        forgiven: 0,
+        memory: 0,
+    };
+    let (mut now, mut guesses) = (0, vec![]);
+    for next in moves {
+        let policy = match next {
+            Move::Growing => growing,
+            Move::Flat => flat,
+            Move::Rest => {
+                now += 1800;
+                continue;
+            }
+        };
+        if now >= DAY {
+            break;
+        }
+        let longest_memory = Duration::from_secs(DAY);
+        let attempt = Attempt { policy, longest_memory, ..attempt("alice", "", now) };
+        row = crate::store::attempts::after_failure(row, &attempt);
+        guesses.push(now);
+        if let Some(end) = row.locked_until {
+            now += Timestamp::from_micros(end).since(attempt.at).as_secs();
+        }
+    }
+    guesses
+}
+
+#[test]
+fn lets_nobody_guess_faster_by_changing_between_policies() {
+    use std::iter::repeat_n;
+
+    let alone = [Move::Growing, Move::Flat].map(|by| guess(repeat_n(by, 1000)));
+    let until = |guesses: &[u64], end: u64| guesses.iter().filter(|at| **at <= end).count();
+    for growing in 0..25 {
+        for flat in 0..8 {
+            for rests in 0..3 {
+                let round = repeat_n(Move::Growing, growing)
+                    .chain(repeat_n(Move::Flat, flat))
+                    .chain(repeat_n(Move::Rest, rests));
+                let moves: Vec<_> = round.collect();
+                let mixed = guess(moves.iter().copied().cycle().take(1000));
+                for (made, at) in (1..).zip(&mixed) {
+                    let fastest = alone.iter().map(|guesses| until(guesses, *at)).max().unwrap();
+                    // One may come a little before the lock of the faster policy ends.
+                    assert!(made <= fastest + 1, "{growing} {flat} {rests}: {made}, {fastest}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

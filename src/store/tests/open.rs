@@ -108,5 +108,6 @@ async fn refuses_the_tables_of_a_later_version_that_does_not() {
     let bed = bed().await;
     later_version(&bed, "7").await;
     let refused = SeaStore::open(&options(&bed.folder)).await.unwrap_err();
-    assert!(matches!(refused, OpenError::TooNew { asked: 7, known: 1 }), "{refused}");
+    let too_new = matches!(refused, OpenError::TooNew { asked: 7, known: migrations::VERSION });
+    assert!(too_new, "{refused}");
 }

@@ -9,7 +9,7 @@ use super::Audit;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, User, Username};
 
-/// How failed sign-ins lock a name.
+/// How failed sign-ins lock a name. Failures by one policy count for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockoutPolicy {
     /// The failure that locks: the n-th, and each one after.
@@ -18,7 +18,8 @@ pub struct LockoutPolicy {
     pub first_lock: Duration,
     /// How long a lock lasts at most.
     pub longest_lock: Duration,
-    /// How long after the last failure all are forgotten.
+    /// How long after the last failure all are forgotten, where no policy counted one that
+    /// remembers for longer.
     pub forget_after: Duration,
 }
 
@@ -34,6 +35,8 @@ pub struct Attempt {
     pub network: String,
     /// How failures lock.
     pub policy: LockoutPolicy,
+    /// The longest that any policy of this service remembers.
+    pub longest_memory: Duration,
     /// When.
     pub at: Timestamp,
     /// What is remembered where this attempt locks the name.
