@@ -5,4 +5,5 @@ mod apinizer;
 mod azion;
 mod magento;
 mod magento_soap;
+mod epilot;
 mod table;

@@ -22,12 +22,13 @@ pub(crate) struct Row {
 }
 
 /// What differs from call to call, as the pages write it, and its form.
-const PLACEHOLDERS: [(&str, &str); 10] = [
+const PLACEHOLDERS: [(&str, &str); 11] = [
     ("<40 hex>", "[0-9a-f]{40}"),
     ("<32 chars>", "[0-9a-z]{32}"),
     ("<jwt>", r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
     ("<tkd>", "tkd_[A-Za-z0-9]{43}"),
     ("<api id>", "api_[A-Za-z0-9_-]{21}"),
+    ("<keys>", r"\{[^{}]+\}(,\{[^{}]+\})*"),
     ("<sentence>", r#"[A-Z`'][^"]*\."#),
     ("<parameter>", r#"[^"]+"#),
     (r#""retry_after":N"#, r#""retry_after":[1-9]\d*"#),
