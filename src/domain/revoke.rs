@@ -52,10 +52,7 @@ impl Core {
         match target {
             Target::Missing => Err(Error::field("target", "must be set")),
             Target::Secret(secret) => self.revoke_by_secret(origin, &secret, (&guard, wait)).await,
-            Target::Token(id) => {
-                let id = TokenId::parse(&id).map_err(|fault| Error::field("token_id", fault))?;
-                self.revoke_by_id(origin, &id, (&guard, wait)).await
-            }
+            Target::Token(id) => self.revoke_by_id(origin, &id, (&guard, wait)).await,
             Target::Grant(_) | Target::User(_) if !guard.is_empty() => {
                 Err(Error::field("profile", "goes with `token_id` or `secret`"))
             }
@@ -100,11 +97,13 @@ impl Core {
     async fn revoke_by_id(
         &self,
         origin: &Origin,
-        id: &TokenId,
+        id: &str,
         (guard, wait): (&str, Wait),
     ) -> Result<RevokeOutcome, Error> {
+        let id = read_id(id)?;
         let caller = self.caller(origin).await?;
-        let found = self.find(id).await?.ok_or(Error::TokenNotFound)?;
+        let found = self.find(&id.ok_or(Error::TokenNotFound)?).await?;
+        let found = found.ok_or(Error::TokenNotFound)?;
         self.revoke_found(origin, Some(&caller), found, (guard, wait)).await
     }
 
@@ -273,13 +272,23 @@ impl Core {
     /// [`Error::TokenNotFound`], also for what is another's; [`Error::Invalid`];
     /// [`Error::Unavailable`]; what proves the caller.
     pub async fn get_token(&self, origin: &Origin, id: &str) -> Result<TokenView, Error> {
-        let id = TokenId::parse(id).map_err(|fault| Error::field("token_id", fault))?;
+        let id = read_id(id)?;
         let caller = self.caller(origin).await?;
+        let id = id.ok_or(Error::TokenNotFound)?;
         let Found { token, grant, owner } = self.find(&id).await?.ok_or(Error::TokenNotFound)?;
         if !caller.presents(&id) && !caller.owns_or_may(&owner, "token:read") {
             return Err(Error::TokenNotFound);
         }
         self.view_of(&owner, token, &grant).await
+    }
+}
+
+/// Reads the id of a token; `None`: no token has it, for it is not written as one.
+fn read_id(id: &str) -> Result<Option<TokenId>, Error> {
+    if id.is_empty() {
+        Err(Error::field("token_id", "must be set"))
+    } else {
+        Ok(TokenId::parse(id).ok())
     }
 }
 

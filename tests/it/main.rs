@@ -12,6 +12,7 @@
 mod audit;
 mod authorize;
 mod create;
+mod customers;
 mod directory;
 mod keys;
 mod layers;
@@ -20,6 +21,7 @@ mod lockout;
 mod matrix;
 mod papers;
 mod permissions;
+mod personal;
 mod process;
 mod reads;
 mod realms;

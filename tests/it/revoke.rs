@@ -4,7 +4,7 @@ use tokend::pb::revoke_token_request::Target;
 use tokend::pb::{self, DenyReason, ErrorReason, TokenState};
 use tonic::Code;
 
-use crate::support::{Api, Refusal, Verdict, World};
+use crate::support::{Api, Refusal, Session, Verdict, World};
 
 const REVOKED: Verdict = Verdict::Deny(DenyReason::RevokedToken);
 const NOT_FOUND: (Code, ErrorReason) = (Code::NotFound, ErrorReason::TokenNotFound);
@@ -160,6 +160,51 @@ async fn finds_only_tokens_of_the_profile_that_is_named() {
     assert_eq!(answer.unwrap().revoked_count, 1);
     let unknown = world.nobody().revoke_token(request(&jwt.operation, "none")).await.unwrap_err();
     assert_eq!(unknown.fields, ["profile"]);
+}
+
+#[tokio::test]
+async fn answers_what_a_token_was_that_is_revoked_by_its_id() {
+    let world = World::start().await;
+    world.admin().put_role("reader", ["orders:read"]).await;
+    world.admin().put_role("writer", ["orders:write"]).await;
+    let alice = world.user("alice").roles(["reader", "writer"]).await;
+    for profile in ["epilot", "personal", "apinizer-personal", "azion", "operation"] {
+        let request = |made: &Session, profile: &str| pb::RevokeTokenRequest {
+            target: Some(Target::TokenId(made.token.id.clone())),
+            profile: profile.to_owned(),
+            skip_wait: false,
+        };
+        let chosen = alice.draft(profile).named("robot").roles(["reader"]).make().await.unwrap();
+        let inheriting = alice.draft(profile).named("heir").make().await.unwrap();
+        for made in [chosen, inheriting] {
+            let refused = alice.api().revoke_token(request(&made, "harperdb")).await.unwrap_err();
+            assert_eq!(refused, NOT_FOUND, "{profile}: the guard names another");
+            assert_eq!(world.check(&made.operation).await, Verdict::Allow, "{profile}");
+            let answer = alice.api().revoke_token(request(&made, profile)).await.unwrap();
+            let mut token = answer.token.unwrap();
+            assert_eq!(token.state(), TokenState::Revoked, "{profile}");
+            assert!(token.revoke_time.take().is_some(), "{profile}");
+            token.last_use_time = None;
+            token.state = TokenState::Active.into();
+            assert_eq!(token, made.token, "{profile}: name and roles as they were");
+            let again = alice.api().revoke_token(request(&made, profile)).await.unwrap();
+            assert_eq!((again.revoked_count, again.token.is_some()), (0, true), "{profile}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn finds_nothing_by_what_cannot_be_an_id() {
+    let world = World::start().await;
+    let api = world.user("alice").await.api();
+    let nobody = (Code::Unauthenticated, ErrorReason::BadCredentials);
+    for id in ["../x", "api_%00", "api_\0", "a b", " ", "*", "ä", "x".repeat(300).as_str()] {
+        let target = Target::TokenId(id.to_owned());
+        assert_eq!(revoke(&api, target.clone()).await.unwrap_err(), NOT_FOUND, "{id:?}");
+        assert_eq!(revoke(&world.nobody(), target).await.unwrap_err(), nobody, "{id:?}");
+        let get = pb::GetTokenRequest { token_id: id.to_owned() };
+        assert_eq!(api.get_token(get).await.unwrap_err(), NOT_FOUND, "{id:?}");
+    }
 }
 
 #[tokio::test]

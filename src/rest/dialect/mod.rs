@@ -1,6 +1,7 @@
 //! The table of dialects, and what they have in common. To add one: a file with a `MOUNT`, and a
 //! line in [`DIALECTS`]. Where the line is forgotten, rustc says that `MOUNT` is never used.
 
+pub(super) mod apinizer;
 pub(super) mod azion;
 mod magento;
 
@@ -24,7 +25,7 @@ use super::observe::observe;
 use super::{Settings, Shim, TARGET, body, openapi, own};
 
 /// Every dialect that the shim speaks.
-const DIALECTS: [Mount; 2] = [azion::MOUNT, magento::MOUNT];
+const DIALECTS: [Mount; 3] = [azion::MOUNT, apinizer::MOUNT, magento::MOUNT];
 
 /// One documented HTTP token format. It translates and decides nothing: who may do what is
 /// decided behind the contract.

@@ -24,9 +24,17 @@ struct MediaRange {
     // In lower case, without parameters.
     essence: String,
     version: Option<String>,
-    // At most 1. Zero refuses, but not every zero is written well enough to.
-    weight: f32,
+    // In thousandths, cut off: what is less than one weighs nothing, but is not refused.
+    weight: u16,
     refused: bool,
+}
+
+// How well a media type fits: what counts most comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    weight: u16,
+    coverage: Coverage,
+    place: Reverse<usize>,
 }
 
 // In the order of precedence: a later one beats those before it.
@@ -77,24 +85,20 @@ impl Accept {
     /// reads none of them: an answer that it can't read tells more than none.
     #[must_use]
     pub fn prefers<'a>(&self, first: &'a str, others: &[&'a str]) -> &'a str {
-        let ranges = self.0.as_deref().unwrap_or_default();
-        let mut best: Option<(&MediaRange, Coverage, usize, &'a str)> = None;
-        for media in std::iter::once(first).chain(others.iter().copied()) {
-            let fitting = ranges.iter().enumerate().map(|(at, range)| (range.coverage(media), at));
-            let fitting = fitting.filter(|(coverage, _)| *coverage != Coverage::Nothing);
-            let Some((coverage, at)) = fitting.max_by_key(|(fit, at)| (*fit, Reverse(*at))) else {
-                continue;
-            };
-            let Some(range) = ranges.get(at).filter(|range| !range.refused) else { continue };
-            let better = best.is_none_or(|(other, its_coverage, its_place, _)| {
-                let by_weight = range.weight.total_cmp(&other.weight);
-                by_weight.then(coverage.cmp(&its_coverage)).then(its_place.cmp(&at)).is_gt()
-            });
-            if better {
-                best = Some((range, coverage, at, media));
-            }
-        }
-        best.map_or(first, |(_, _, _, media)| media)
+        let offered = std::iter::once(first).chain(others.iter().copied());
+        let fits: Vec<_> = offered.filter_map(|media| Some((self.fit(media)?, media))).collect();
+        // Backwards, because the last of equals is taken.
+        fits.iter().rev().max_by_key(|(fit, _)| *fit).map_or(first, |(_, media)| media)
+    }
+
+    // The range that fits closest speaks for the media type.
+    fn fit(&self, media: &str) -> Option<Fit> {
+        let ranges = self.0.iter().flatten().enumerate();
+        let fits = ranges.map(|(place, range)| (range.coverage(media), Reverse(place), range));
+        let fits = fits.filter(|(coverage, _, _)| *coverage != Coverage::Nothing);
+        let (coverage, place, range) =
+            fits.max_by_key(|(coverage, place, _)| (*coverage, *place))?;
+        (!range.refused).then_some(Fit { weight: range.weight, coverage, place })
     }
 }
 
@@ -102,7 +106,7 @@ impl MediaRange {
     fn parse(text: &str) -> Self {
         let mut parts = split(text, ';');
         let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let mut range = Self { essence, version: None, weight: 1.0, refused: false };
+        let mut range = Self { essence, version: None, weight: 1000, refused: false };
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             let (name, value) = (name.trim_end(), unquoted(value.trim_start()));
             if name.eq_ignore_ascii_case("version") {
@@ -152,8 +156,10 @@ fn is_zero(weight: &str) -> bool {
 }
 
 // What is no weight weighs as much as none.
-fn weight(text: &str) -> f32 {
-    text.parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
+fn weight(text: &str) -> u16 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
+    if whole == "0" { digits.parse().unwrap_or(1000) } else { 1000 }
 }
 
 #[cfg(test)]

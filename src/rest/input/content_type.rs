@@ -21,7 +21,7 @@ pub enum ContentTypeFault {
     /// It comes twice.
     #[error("there is more than one content type")]
     Repeated,
-    /// It is no media type, or has two charsets.
+    /// It is no media type, or has an empty charset or two.
     #[error("the content type is malformed")]
     Malformed,
 }
@@ -44,7 +44,7 @@ impl ContentType {
         let media: Mime = value.parse().map_err(|_| ContentTypeFault::Malformed)?;
         let mut charsets = media.params().filter(|(name, _)| *name == mime::CHARSET);
         let charset = charsets.next().map(|(_, charset)| charset.as_str().to_ascii_lowercase());
-        if charsets.next().is_some() {
+        if charset.as_deref() == Some("") || charsets.next().is_some() {
             return Err(ContentTypeFault::Malformed);
         }
         Ok(Self { essence: media.essence_str().to_ascii_lowercase(), charset })
@@ -91,11 +91,12 @@ mod tests {
         assert_eq!(read(&[]), Err(ContentTypeFault::Absent));
         assert_eq!(read(&[b""]), Err(ContentTypeFault::Absent));
         assert_eq!(read(&[b"a/b", b"a/b"]), Err(ContentTypeFault::Repeated));
-        let malformed: [&[u8]; 9] = [
+        let malformed: [&[u8]; 10] = [
             b"json",
             b"/json",
             b"application/json, text/xml",
             b"application/json; charset",
+            b"application/json; charset=",
             b"application/json; charset=\"utf-8",
             b"application/json; charset=utf-8; charset=utf-7",
             b"application/json; charset=utf-8; Charset=\"utf-7\"",

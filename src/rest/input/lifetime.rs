@@ -90,11 +90,11 @@ mod tests {
         for (names, length) in [
             ("ms msec msecs millisecond milliseconds", Duration::from_millis(1)),
             ("s sec secs second seconds", Duration::from_secs(1)),
-            ("m min mins minute minutes", Duration::from_secs(60)),
-            ("h hr hrs hour hours", Duration::from_secs(3600)),
-            ("d day days", Duration::from_secs(86_400)),
-            ("w week weeks", Duration::from_secs(604_800)),
-            ("y yr yrs year years", Duration::from_secs(31_536_000)),
+            ("m min mins minute minutes", Duration::from_mins(1)),
+            ("h hr hrs hour hours", Duration::from_hours(1)),
+            ("d day days", Duration::from_hours(24)),
+            ("w week weeks", Duration::from_hours(7 * 24)),
+            ("y yr yrs year years", Duration::from_hours(365 * 24)),
         ] {
             for name in names.split(' ') {
                 assert_eq!(parse(&format!("2{name}")), Ok(length * 2), "{name}");

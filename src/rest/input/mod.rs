@@ -13,7 +13,7 @@ pub mod soap;
 pub mod xml;
 
 /// What of a name may stand in a fault: its first 64 characters, without the control characters.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_control()).take(64).collect()
 }
 

@@ -75,6 +75,49 @@ fn lives_a_user_s_life_on_a_running_server() {
 }
 
 #[test]
+fn makes_lists_and_ends_the_personal_tokens_of_a_profile() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    place.run(&["user", "add", "alice", "--no-password"]).ok();
+    let run = |command: &str| {
+        let words: Vec<_> = command.split(' ').chain(["--user", "alice"]).collect();
+        place.run(&words)
+    };
+    for (profile, prefix) in [("apinizer-personal", "apnz_"), ("personal", "tkd_")] {
+        let create = format!("token create --profile {profile} --name");
+        let endless = run(&format!("{create} endless --never --output json")).json();
+        let dated = run(&format!("{create} dated --expires 2099-01-31T12:00:00Z"));
+        let said = dated.stderr.concat();
+        assert!(said.contains("It lives until 2099-01-31T12:00:00Z."), "{said}");
+        let dated = dated.ok();
+        let brief = run(&format!("{create} brief --ttl 30d")).ok();
+        let secret = endless["token"]["secret"].as_str().unwrap();
+        let secrets = [secret, dated.trim_end(), brief.trim_end()];
+        assert!(secrets.iter().all(|secret| secret.starts_with(prefix)), "{secrets:?}");
+
+        let listed = run(&format!("token list --profile {profile} --output json")).ok();
+        assert!(!secrets.iter().any(|secret| listed.contains(secret)), "shown once: {listed}");
+        let tokens: Value = serde_json::from_str(&listed).unwrap();
+        let fields = |name: &str| -> Vec<&Value> {
+            tokens.as_array().unwrap().iter().map(|token| &token[name]).collect()
+        };
+        assert_eq!(fields("display_name"), ["brief", "dated", "endless"]);
+        assert_eq!(fields("profile"), [profile; 3]);
+        assert_eq!(fields("expire_time")[1..], [&"2099-01-31T12:00:00Z".into(), &Value::Null]);
+
+        let check = || place.run_with(&["token", "check", "--output", "json"], secret);
+        assert_eq!(check().code, Some(0));
+        let id = endless["token"]["token"]["id"].as_str().unwrap();
+        let other = place.run(&["token", "revoke", id, "--profile", "epilot"]).sentence();
+        assert!(other.contains("there is no such token"), "{other}");
+        let said = place.run(&["token", "revoke", id, "--profile", profile]).ok();
+        assert_eq!(said, "1 token has ended\n");
+        let answer: Value = serde_json::from_str(&check().stdout).unwrap();
+        assert_eq!(answer["deny_reason"], "revoked_token");
+    }
+}
+
+#[test]
 fn lives_a_user_s_life_on_the_database_alone() {
     let place = Place::new();
     place.run(&["migrate"]).ok();

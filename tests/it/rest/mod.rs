@@ -1,6 +1,7 @@
 //! The dialects, each held to its table in `docs/dialects/`: status and body of every row are read
 //! from there, and the headers are snapshotted beside.
 
+mod apinizer;
 mod azion;
 mod magento;
 mod table;

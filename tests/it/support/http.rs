@@ -27,6 +27,10 @@ impl Http {
         Self { client, address }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn get(&self, path: &str) -> HttpRequest {
         self.request("GET", path)
     }
