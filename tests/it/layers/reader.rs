@@ -97,7 +97,8 @@ impl<'a> Reader<'a> {
         let follows_hash = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         let is_attribute = matches!(follows_hash, Some(TokenTree::Punct(p)) if p.as_char() == '#');
         let text = group.stream().to_string().replace(' ', "");
-        if is_attribute && (text.starts_with("path=") || text.contains(",path=\"")) {
+        let conditional = text.starts_with("cfg_attr(") && text.contains(",path=\"");
+        if is_attribute && (text.starts_with("path=") || conditional) {
             self.found.hidden.push("#[path]");
         }
     }
