@@ -3,7 +3,7 @@
 
 mod apinizer;
 mod azion;
+mod epilot;
 mod magento;
 mod magento_soap;
-mod epilot;
 mod table;
