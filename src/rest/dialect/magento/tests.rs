@@ -35,6 +35,9 @@ const SIGN_IN: &str = "You did not sign in correctly or your account is temporar
 const NOT_SELF: &str = "{\"message\":\"Consumer is not authorized to access %resources\",\
     \"parameters\":{\"resources\":\"self\"}}";
 
+/// What a server fails with.
+type Answer = fn() -> Status;
+
 fn good() -> Fake {
     let token = || IssuedToken { token: None, secret: SECRET.to_owned() };
     Fake {
@@ -167,7 +170,7 @@ async fn m3_to_m7_refuses_a_body_without_asking_the_server() {
 #[tokio::test]
 async fn m2_m9_m13_puts_the_refusal_of_a_sign_in_into_its_words() {
     let more = "You need more permissions to access this.";
-    let cases: [(fn() -> Status, u16, &str); 6] = [
+    let cases: [(Answer, u16, &str); 6] = [
         (|| failure(Code::Unauthenticated, ErrorReason::BadCredentials), 401, SIGN_IN),
         (|| invalid(&["credential.password.password"]), 401, SIGN_IN),
         (|| invalid(&["password.username", "password.password"]), 401, SIGN_IN),
@@ -185,7 +188,7 @@ async fn m2_m9_m13_puts_the_refusal_of_a_sign_in_into_its_words() {
 
 #[tokio::test]
 async fn m13_says_when_to_come_back() {
-    let cases: [(fn() -> Status, u16, &str, &str); 4] = [
+    let cases: [(Answer, u16, &str, &str); 4] = [
         (
             || {
                 let delay = Duration::from_millis(41_001);
@@ -292,7 +295,7 @@ async fn m12_refuses_whoever_is_no_customer() {
 
 #[tokio::test]
 async fn m12_refuses_a_customer_whose_token_died_meanwhile_or_may_not() {
-    let statuses: [fn() -> Status; 4] = [
+    let statuses: [Answer; 4] = [
         || failure(Code::Unauthenticated, ErrorReason::TokenInvalid),
         || failure(Code::Unauthenticated, ErrorReason::TokenExpired),
         || failure(Code::NotFound, ErrorReason::TokenNotFound),
