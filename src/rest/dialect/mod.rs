@@ -4,6 +4,7 @@
 pub(super) mod apinizer;
 pub(super) mod azion;
 pub(super) mod epilot;
+pub(super) mod harperdb;
 pub(super) mod magento;
 
 use std::any::Any;
@@ -26,8 +27,14 @@ use super::observe::observe;
 use super::{Settings, Shim, TARGET, body, openapi, own};
 
 /// Every dialect that the shim speaks.
-const DIALECTS: [Mount; 5] =
-    [azion::MOUNT, apinizer::MOUNT, magento::MOUNT, magento::soap::MOUNT, epilot::MOUNT];
+const DIALECTS: [Mount; 6] = [
+    azion::MOUNT,
+    apinizer::MOUNT,
+    harperdb::MOUNT,
+    magento::MOUNT,
+    magento::soap::MOUNT,
+    epilot::MOUNT,
+];
 
 /// One documented HTTP token format. It translates and decides nothing: who may do what is
 /// decided behind the contract.

@@ -250,7 +250,7 @@ rows! { "apinizer";
         assert_eq!(world.check(&secret).await, Verdict::Deny(DenyReason::ExpiredToken));
 
         world.restart_with(|settings| {
-            settings.rest.apinizer.profile = "apinizer-personal".to_owned();
+            "apinizer-personal".clone_into(&mut settings.rest.apinizer.profile);
         })
         .await;
         let made = sign_in(&world, "admin", ADMIN_PASSWORD).send().await;

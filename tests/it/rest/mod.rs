@@ -4,6 +4,7 @@
 mod apinizer;
 mod azion;
 mod epilot;
+mod harperdb;
 mod magento;
 mod magento_soap;
 mod table;

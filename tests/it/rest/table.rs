@@ -137,7 +137,6 @@ macro_rules! rows {
     ($dialect:literal; $($id:ident |$row:ident| $body:block)*) => {
         #[expect(non_snake_case, reason = "named after the rows")]
         mod replay {
-            #[allow(clippy::wildcard_imports, reason = "the rows are the parent's")]
             use super::*;
             $(
                 pub(super) async fn $id() {
