@@ -45,7 +45,7 @@ debug_hiding!(CreateTokenRequest { credential, profile, display_name, lifetime, 
 debug_hiding!(CreateUserRequest { realm, username, display_name, role_ids; credential });
 debug_hiding!(IssuedToken { token; secret });
 debug_hiding!(PasswordCredential { realm, username, accept_final_newline; password });
-debug_hiding!(RefreshOperationTokenRequest { profile; refresh_token });
+debug_hiding!(RefreshOperationTokenRequest { profile, realm; refresh_token });
 debug_hiding!(RevokeTokenRequest { target, profile, skip_wait; });
 debug_hiding!(SetPasswordRequest {
     user_id, keep_personal_tokens, skip_wait; credential, old_password

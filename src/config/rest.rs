@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::Faults;
 use super::text;
-use crate::domain::profile::Profiles;
+use crate::domain::profile::{Profiles, RefreshRotation};
 use crate::rest::{
     self, BasePath, DialectSettings, EpilotSettings, MagentoSettings, Members, describe,
 };
@@ -240,6 +240,7 @@ impl Rest {
         let azion = self.azion.shim(check);
         let apinizer = self.apinizer.shim(check);
         let harperdb = self.harperdb.shim(check);
+        check.refreshes(&self.harperdb.profile);
         let magento = self.magento.shim(check);
         let epilot = self.epilot.shim(check);
         let dialects = (azion, apinizer, harperdb, magento, epilot);
@@ -297,6 +298,14 @@ impl Check<'_> {
     fn profile(&mut self, field: &str, name: &str) {
         if self.profiles.find(name).is_none() {
             self.fault(field, "is not the name of a profile");
+        }
+    }
+
+    /// Notes where its tokens are not refreshed as the dialect has it.
+    fn refreshes(&mut self, profile: &str) {
+        let Some(profile) = self.profiles.find(profile) else { return };
+        if profile.refresh.is_none_or(|policy| policy.rotation != RefreshRotation::Fixed) {
+            self.fault("profile", "must be a profile whose `refresh` is `fixed`");
         }
     }
 

@@ -257,16 +257,19 @@ impl Core {
         }))
     }
 
-    /// Judges the claims of a refresh token.
+    /// Judges the claims of a refresh token, of the realm named or of any.
     pub(super) async fn judge_refresh_claims(
         &self,
         view: &View,
-        claims: &Claims,
-        profile: &Arc<Profile>,
+        (claims, profile): (&Claims, &Arc<Profile>),
+        realm: Option<&Realm>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
         let Some(user) = self.knowledge.user(view, claims.user).await? else {
             return Ok(Err(DenyReason::DisabledUser));
         };
+        if realm.is_some_and(|realm| *realm != user.realm) {
+            return Ok(Err(DenyReason::UnknownToken));
+        }
         self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
     }
 

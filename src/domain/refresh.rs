@@ -13,9 +13,9 @@ use super::accepted::{Accepted, Genuine, refusal};
 use super::calls::{Issued, Origin, Refresh, Refreshed, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
-use super::error::Error;
+use super::error::{Error, Faults};
 use super::format::opaque::{self, MAX_RANDOM};
-use super::identity::{User, UserState};
+use super::identity::{Realm, User, UserState};
 use super::knowledge::View;
 use super::mint::{Draft, Made};
 use super::profile::{Format, Life, Profile, RefreshPolicy, RefreshRotation};
@@ -40,6 +40,19 @@ struct Family<'a> {
     refresh: Option<TokenId>,
 }
 
+/// Whose refresh tokens alone are let through.
+struct Guard {
+    /// Empty: those of every profile.
+    profile: String,
+    realm: Option<Realm>,
+}
+
+impl Guard {
+    fn admits(&self, profile: &Profile) -> bool {
+        self.profile.is_empty() || self.profile == profile.name.as_str()
+    }
+}
+
 impl Core {
     /// Makes a new operation token.
     ///
@@ -51,10 +64,8 @@ impl Core {
         origin: &Origin,
         request: Refresh,
     ) -> Result<Refreshed, Error> {
-        let Refresh { refresh_token, profile: guard } = request;
-        if !guard.is_empty() {
-            self.settings.profiles.get(&guard)?;
-        }
+        let Refresh { refresh_token, profile, realm } = request;
+        let guard = self.read_guard(profile, &realm)?;
         let keys = self.knowledge.keys();
         match self.recognise(&keys, &refresh_token) {
             Ok(Genuine::Opaque(digest)) => {
@@ -65,7 +76,22 @@ impl Core {
         }
     }
 
-    async fn refresh_fixed(&self, secret: &Secret, guard: &str) -> Result<Refreshed, Error> {
+    fn read_guard(&self, profile: String, realm: &str) -> Result<Guard, Error> {
+        let mut faults = Faults::default();
+        if !profile.is_empty()
+            && let Err(fault) = self.settings.profiles.get(&profile)
+        {
+            faults.push(fault);
+        }
+        let realm = match realm {
+            "" => None,
+            name => self.settings.profiles.realm(name).map_err(|fault| faults.push(fault)).ok(),
+        };
+        faults.finish()?;
+        Ok(Guard { profile, realm })
+    }
+
+    async fn refresh_fixed(&self, secret: &Secret, guard: &Guard) -> Result<Refreshed, Error> {
         let mut keys = self.knowledge.keys();
         loop {
             let genuine = self.recognise(&keys, secret).map_err(refusal)?;
@@ -87,14 +113,15 @@ impl Core {
         &self,
         view: &View,
         genuine: &Genuine,
-        guard: &str,
+        guard: &Guard,
     ) -> Result<(Accepted, Option<Timestamp>), Error> {
         let Genuine::Jwt(claims, profile) = genuine else { return Err(Error::TokenInvalid) };
         let fixed = profile.refresh.is_some_and(|p| p.rotation == RefreshRotation::Fixed);
-        if claims.kind != TokenKind::Refresh || !fixed || !is_let_through(profile, guard) {
+        if claims.kind != TokenKind::Refresh || !fixed || !guard.admits(profile) {
             return Err(Error::TokenInvalid);
         }
-        let judged = self.judge_refresh_claims(view, claims, profile).await?;
+        let realm = guard.realm.as_ref();
+        let judged = self.judge_refresh_claims(view, (claims, profile), realm).await?;
         let accepted = judged.map_err(refusal)?;
         // A revocation is kept until its grant's end: nothing may outlive that.
         let grant = self.knowledge.grant(view, claims.grant).await?.ok_or(Error::TokenInvalid)?;
@@ -126,7 +153,7 @@ impl Core {
         origin: &Origin,
         secret: &Secret,
         digest: TokenDigest,
-        guard: &str,
+        guard: &Guard,
     ) -> Result<Refreshed, Error> {
         for _ in 0..MOST_TRIES {
             let row = self.store.find_refresh(digest).await?.ok_or(Error::TokenInvalid)?;
@@ -160,7 +187,7 @@ impl Core {
     fn judge_row(
         &self,
         row: &RefreshRow,
-        guard: &str,
+        guard: &Guard,
     ) -> Result<(Arc<Profile>, RefreshPolicy, User), Error> {
         let RefreshRow { token, grant, user, successor: _ } = row;
         let profile = self.settings.profiles.find(token.profile.as_str());
@@ -169,7 +196,8 @@ impl Core {
         let user = user.as_ref().ok_or(Error::TokenInvalid)?;
         let alive = token.kind == TokenKind::Refresh
             && policy.rotation == RefreshRotation::Rotating
-            && is_let_through(profile, guard)
+            && guard.admits(profile)
+            && guard.realm.as_ref().is_none_or(|realm| *realm == user.realm)
             && token.revoked_at.is_none()
             && grant.revoked_at.is_none()
             && user.state == UserState::Active
@@ -316,10 +344,6 @@ impl Core {
         let token = self.token_view(&view, user, token, TokenState::Active).await?;
         Ok(Issued { token, secret })
     }
-}
-
-fn is_let_through(profile: &Profile, guard: &str) -> bool {
-    guard.is_empty() || guard == profile.name.as_str()
 }
 
 /// Derives a successor: from the old secret, which is not in the database, a salt, which is, and

@@ -139,7 +139,7 @@ async fn takes_no_token_of_another_kind_and_consumes_none() {
     for (kind, session) in alice.every_kind().await {
         let request = pb::RefreshOperationTokenRequest {
             refresh_token: session.operation.clone(),
-            profile: String::new(),
+            ..Default::default()
         };
         let refused = world.nobody().refresh_operation_token(request).await.unwrap_err();
         assert_eq!(refused, INVALID, "{kind}");
@@ -148,7 +148,7 @@ async fn takes_no_token_of_another_kind_and_consumes_none() {
     for forged in ["", "x", "tkr_0000000000000000000000000000000000000000000"] {
         let request = pb::RefreshOperationTokenRequest {
             refresh_token: forged.to_owned(),
-            profile: String::new(),
+            ..Default::default()
         };
         let refused = world.nobody().refresh_operation_token(request).await.unwrap_err();
         assert_eq!(refused, INVALID, "{forged:?}");
@@ -164,12 +164,36 @@ async fn takes_no_token_of_another_profile_than_is_named_and_consumes_none() {
         let request = |profile: &str| pb::RefreshOperationTokenRequest {
             refresh_token: session.refresh.clone(),
             profile: profile.to_owned(),
+            ..Default::default()
         };
         let refused = world.nobody().refresh_operation_token(request(other)).await.unwrap_err();
         assert_eq!(refused, INVALID, "{profile}");
         assert!(world.nobody().refresh_operation_token(request(profile)).await.is_ok());
         let unknown = world.nobody().refresh_operation_token(request("none")).await.unwrap_err();
         assert_eq!(unknown.fields, ["profile"]);
+    }
+}
+
+#[tokio::test]
+async fn takes_no_token_of_another_realm_than_is_named_and_consumes_none() {
+    let world = World::start().await;
+    let alice = world.user("alice").await;
+    for profile in ["operation", "harperdb"] {
+        let session = alice.sign_in_to(profile).await;
+        let request = |realm: &str| pb::RefreshOperationTokenRequest {
+            refresh_token: session.refresh.clone(),
+            realm: realm.to_owned(),
+            ..Default::default()
+        };
+        let refused = world.nobody().refresh_operation_token(request("customers")).await;
+        assert_eq!(refused.unwrap_err(), INVALID, "{profile}");
+        assert!(world.nobody().refresh_operation_token(request("default")).await.is_ok());
+        let unknown = world.nobody().refresh_operation_token(request("none")).await.unwrap_err();
+        assert_eq!(unknown.fields, ["realm"]);
+        // Of another realm's token it is not even told that it has expired.
+        world.advance(std::time::Duration::from_hours(31 * 24));
+        let refused = world.nobody().refresh_operation_token(request("customers")).await;
+        assert_eq!(refused.unwrap_err(), INVALID, "{profile}");
     }
 }
 

@@ -60,7 +60,7 @@ async fn fail(world: &World) -> Vec<String> {
     let revoke = pb::RevokeTokenRequest { target, ..Default::default() };
     nobody.revoke_token(revoke).await.unwrap_err();
     let refresh_token = secret(4);
-    let refresh = pb::RefreshOperationTokenRequest { refresh_token, profile: String::new() };
+    let refresh = pb::RefreshOperationTokenRequest { refresh_token, ..Default::default() };
     nobody.refresh_operation_token(refresh).await.unwrap_err();
     world.check(&secret(5)).await;
     nobody.clone().bearing(&secret(6)).get_caller(pb::GetCallerRequest {}).await.unwrap_err();

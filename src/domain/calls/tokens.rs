@@ -101,6 +101,8 @@ pub struct Refresh {
     pub refresh_token: Secret,
     /// Where not empty, the only profile that is let through.
     pub profile: String,
+    /// Where not empty, the only realm that is let through.
+    pub realm: String,
 }
 
 /// What a refresh made.

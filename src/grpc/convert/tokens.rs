@@ -99,8 +99,8 @@ impl From<RevokeOutcome> for pb::RevokeTokenResponse {
 
 impl From<pb::RefreshOperationTokenRequest> for Refresh {
     fn from(request: pb::RefreshOperationTokenRequest) -> Self {
-        let pb::RefreshOperationTokenRequest { refresh_token, profile } = request;
-        Self { refresh_token: Secret::new(refresh_token), profile }
+        let pb::RefreshOperationTokenRequest { refresh_token, profile, realm } = request;
+        Self { refresh_token: Secret::new(refresh_token), profile, realm }
     }
 }
 

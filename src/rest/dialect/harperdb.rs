@@ -204,8 +204,12 @@ async fn refresh(
         Some(token) => token.expose_secret().to_owned(),
         None => fields.refresh_token()?.to_owned(),
     };
-    let profile = shim.settings.harperdb.profile.clone();
-    let message = RefreshOperationTokenRequest { refresh_token, profile };
+    let settings = &shim.settings.harperdb;
+    let message = RefreshOperationTokenRequest {
+        refresh_token,
+        profile: settings.profile.clone(),
+        realm: settings.realm.clone(),
+    };
     let mut tokens = shim.upstream.tokens.clone();
     let RefreshOperationTokenResponse { operation_token, refresh_token: _ } =
         call.send(message, async |request| tokens.refresh_operation_token(request).await).await?;

@@ -110,7 +110,7 @@ impl Session {
     pub(crate) async fn refresh(&self) -> Result<Self, Refusal> {
         let request = pb::RefreshOperationTokenRequest {
             refresh_token: self.refresh.clone(),
-            profile: String::new(),
+            ..Default::default()
         };
         let nobody = Api::of_nobody(self.line.clone());
         let answer = nobody.refresh_operation_token(request).await?;

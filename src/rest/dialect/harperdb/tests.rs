@@ -161,7 +161,8 @@ async fn h6_h7_refreshes_by_the_header_or_else_the_body() {
     ] {
         assert_eq!(answer(&world, request).await, secret(r#"{"operation_token":"o.o.o"}"#));
         let (refresh_token, profile) = (token.to_owned(), "harperdb".to_owned());
-        let asked = RefreshOperationTokenRequest { refresh_token, profile };
+        let realm = "default".to_owned();
+        let asked = RefreshOperationTokenRequest { refresh_token, profile, realm };
         let (metadata, message) = world.asked();
         assert_eq!(message, Asked::Refresh(asked));
         assert!(metadata.get("authorization").is_none());
