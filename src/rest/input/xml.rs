@@ -230,7 +230,7 @@ impl Tree {
     }
 
     fn finish(self) -> Result<Element, XmlFault> {
-        self.root.filter(|_| self.open.is_empty()).ok_or(XmlFault::Malformed)
+        self.root.ok_or(XmlFault::Malformed)
     }
 }
 
