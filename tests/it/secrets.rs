@@ -39,6 +39,7 @@ async fn live(world: &World) -> Vec<String> {
     admin.set_state(&alice, UserState::Disabled).await;
     alice.draft("operation").make().await.err().unwrap();
     secrets.extend(fail(world).await);
+    secrets.extend(speak(world).await);
     secrets.retain(|secret| !secret.is_empty());
     secrets
 }
@@ -70,6 +71,58 @@ async fn fail(world: &World) -> Vec<String> {
     };
     world.admin().api().create_user(request).await.unwrap_err();
     (1..=7).map(secret).collect()
+}
+
+/// Requests in every dialect, each with a secret in it, that are answered and that are refused.
+async fn speak(world: &World) -> Vec<String> {
+    const SOAP: &str = "/soap/default?services=integrationAdminTokenServiceV1";
+    let bob = world.user("bob").with(["token:create"]).await;
+    let mut secrets = vec![bob.password.clone()];
+    let attempts =
+        [bob.password.clone(), "a-spoken-secret".to_owned(), "<a-broken-secret".to_owned()];
+    for password in &attempts {
+        let form = format!("grant_type=client_credentials&client_id=bob&client_secret={password}");
+        let json = format!(r#"{{"username":"bob","password":"{password}"}}"#);
+        let harper = json.replacen('{', r#"{"operation":"create_authentication_tokens","#, 1);
+        let xml = format!("<login><username>bob</username><password>{password}</password></login>");
+        let operation = "integrationAdminTokenServiceV1CreateAdminAccessTokenRequest";
+        let soap = format!(
+            "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\"><e:Body><{operation}>\
+             <username>bob</username><password>{password}</password></{operation}></e:Body></e:Envelope>"
+        );
+        for (path, content_type, body) in [
+            ("/apiops/auth/token", "application/x-www-form-urlencoded", &form),
+            ("/apiops/auth/token", "application/json", &json),
+            ("/", "application/json", &harper),
+            ("/", "application/json", &harper[1..].to_owned()),
+            ("/V1/integration/admin/token", "application/json", &json),
+            ("/V1/integration/customer/token", "text/xml", &xml),
+            (SOAP, "application/soap+xml", &soap),
+        ] {
+            let request = world.http().post(path).header("content-type", content_type);
+            let answer = request.body(body.as_str()).send().await;
+            secrets.extend(bearers(&answer.body));
+        }
+    }
+    for bearer in secrets.clone() {
+        for path in ["/v1/access-tokens", "/V1/integration/customer/revoke-customer-token"] {
+            let request = world.http().post(path).header("content-type", "application/json");
+            let request = request.header("authorization", &format!("Bearer {bearer}"));
+            let answer = request.body(r#"{"name":"spoken"}"#).send().await;
+            secrets.extend(bearers(&answer.body));
+        }
+    }
+    secrets.extend(attempts.into_iter().map(|secret| secret.replace('<', "")));
+    secrets
+}
+
+/// What in an answer looks like a token.
+fn bearers(body: &str) -> Vec<String> {
+    let words = body.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
+    words
+        .filter(|word| word.len() >= 32 && word.contains(char::is_numeric))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
