@@ -59,8 +59,7 @@ impl Dialect for Harperdb {
             Failure::TokenExpired => unauthorized("token expired"),
             Failure::InvalidFields(fields) => invalid(fields),
             Failure::Throttled(seconds) => {
-                let unit = if *seconds == 1 { "second" } else { "seconds" };
-                let text = format!("too many attempts, try again in {seconds} {unit}");
+                let text = format!("too many attempts, try again in {seconds} seconds");
                 refuse(failure.status(), &text)
             }
             // No token is looked for here.

@@ -22,7 +22,7 @@ pub(crate) struct Row {
 }
 
 /// What differs from call to call, as the pages write it, and its form.
-const PLACEHOLDERS: [(&str, &str); 11] = [
+const PLACEHOLDERS: [(&str, &str); 12] = [
     ("<40 hex>", "[0-9a-f]{40}"),
     ("<32 chars>", "[0-9a-z]{32}"),
     ("<jwt>", r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
@@ -32,7 +32,8 @@ const PLACEHOLDERS: [(&str, &str); 11] = [
     ("<sentence>", r#"[A-Z`'][^"]*\."#),
     ("<parameter>", r#"[^"]+"#),
     (r#""retry_after":N"#, r#""retry_after":[1-9]\d*"#),
-    ("in N seconds", r"in (1 second|[2-9] seconds|\d\d+ seconds)"),
+    ("available in N seconds", r"available in (1 second|[2-9] seconds|\d\d+ seconds)"),
+    ("again in N seconds", r"again in [1-9]\d* seconds"),
     (r#"Method \"GET\""#, r#"Method \\"[A-Z]+\\""#),
 ];
 
