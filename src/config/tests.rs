@@ -365,7 +365,10 @@ fn refuses_profiles_that_make_no_sense() {
         ("[rest.azion]\nrealm = 'absent'", "rest.azion.realm"),
         ("[rest.azion]\nbase_path = 'azion/'", "rest.azion.base_path"),
         ("[rest.magento]\ncustomer_realm = 'default'", "is not the realm of the profile"),
-        ("[rest.magento]\nstores = ['a/b']", "rest.magento.stores (from tokend.toml): must be codes"),
+        (
+            "[rest.magento]\nstores = ['a/b']",
+            "rest.magento.stores (from tokend.toml): must be codes",
+        ),
         ("[rest.epilot]\nrealm = 'absent'", "rest.epilot.realm"),
         ("[rest.harperdb]\nprofile = 'operation'", "must be a profile whose `refresh` is `fixed`"),
         ("[rest.harperdb]\nbase_path = '/tokens'", "`/tokens` is claimed by azion and by harperdb"),
