@@ -108,6 +108,7 @@ fn credentials(value: &[u8]) -> Result<&[u8], Fault> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use secrecy::ExposeSecret as _;
 
     use super::*;
@@ -183,6 +184,21 @@ mod tests {
         ];
         for (value, fault) in cases {
             assert_eq!(Authorization::parse_basic(value).err(), Some(fault), "{value:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn judges_any_bytes(value in proptest::collection::vec(any::<u8>(), 0..100)) {
+            drop(Authorization::parse(&value));
+            drop(Authorization::parse_basic(&value));
+            drop(Authorization::parse_bearer(&value));
+        }
+
+        #[test]
+        fn reads_what_was_written(username in "[^:]{0,20}", password in ".{0,20}") {
+            let value = format!("Basic {}", BASE64.encode(format!("{username}:{password}")));
+            prop_assert_eq!(basic(&value), (username, password));
         }
     }
 }

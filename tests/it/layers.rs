@@ -54,7 +54,7 @@ const LAYERS: [Layer; 8] = [
         crates: "base64 clap clap_complete comfy_table http humantime insta prost_types rpassword secrecy \
                  serde serde_json thiserror time tokio tonic tonic_types uuid zeroize",
     },
-    Layer { name: "authorization", modules: &[], crates: "base64 secrecy thiserror" },
+    Layer { name: "authorization", modules: &[], crates: "base64 proptest secrecy thiserror" },
     Layer { name: "client", modules: &["pb"], crates: "http thiserror tonic tower" },
     Layer {
         name: "pb",
