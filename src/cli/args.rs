@@ -61,7 +61,7 @@ pub enum Command {
     /// Shows or checks the settings
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Writes the `OpenAPI` 3.1 description of what the shim serves under the settings
+    /// Writes the OpenAPI 3.1 description of what the shim serves under the settings
     #[command(name = "openapi", after_help = "Example:\n  tokend openapi > openapi.json")]
     OpenApi,
     /// Writes a script that completes this command line in a shell
@@ -260,6 +260,7 @@ mod tests {
           migrate      Brings the database to this version's shape, and ends
           healthcheck  Asks a server whether it is ready: exit status 0 if it is, else 1
           config       Shows or checks the settings
+          openapi      Writes the OpenAPI 3.1 description of what the shim serves under the settings
           completions  Writes a script that completes this command line in a shell
           user         Users: those who can prove themselves
           role         Roles: named sets of permissions

@@ -22,6 +22,7 @@ use crate::pb::{
 use crate::rest::call::Call;
 use crate::rest::failure::Failure;
 use crate::rest::input::accept::{Accept, NotAcceptable};
+use crate::rest::input::authorization::{Repeated, single};
 use crate::rest::json::{self, JSON};
 use crate::rest::{Settings, Shim, TARGET, timestamp};
 
@@ -190,9 +191,7 @@ async fn revoke(
 
 // The vendor's stack joins repeated headers, and then finds a space in the credentials.
 fn authorization(headers: &HeaderMap) -> Result<&HeaderValue, Fault> {
-    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
-    let value = values.next().ok_or(Fault::Absent)?;
-    if values.next().is_some() { Err(Fault::Spaces) } else { Ok(value) }
+    single(headers).map_err(|Repeated| Fault::Spaces)?.ok_or(Fault::Absent)
 }
 
 // `None` where the server left out what the contract promises.

@@ -24,6 +24,7 @@ use crate::pb::{
 };
 use crate::rest::call::Call;
 use crate::rest::failure::Failure;
+use crate::rest::input::authorization::{Repeated, single};
 use crate::rest::json::{self, JSON};
 use crate::rest::{Settings, Shim, TARGET};
 use request::{Credentials, FieldFault, Fields, HarperdbRequest, Operation, Refused};
@@ -251,11 +252,8 @@ fn login_failed(failure: Failure) -> Rejection<Harperdb> {
     failure.into()
 }
 
-/// The one `Authorization` header. Whoever sends more of them proves nothing.
 fn authorization(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Failure> {
-    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
-    let value = values.next();
-    if values.next().is_some() { Err(Failure::TokenInvalid) } else { Ok(value) }
+    single(headers).map_err(|Repeated| Failure::TokenInvalid)
 }
 
 /// The token of the header; `None` where there is none, or the header is of another scheme.

@@ -5,6 +5,7 @@
 //! input's length alone, which the caller has bounded.
 
 pub mod accept;
+pub mod authorization;
 pub mod content_type;
 pub mod form;
 pub mod json;

@@ -1,10 +1,9 @@
 //! The calls of one client, in the name of the token that they present.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use tonic::Status;
 
 use super::Epilot;
-use crate::authorization::Authorization;
 use crate::pb::{
     CreateTokenRequest, CreateTokenResponse, GetCallerRequest, GetCallerResponse,
     ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse, Token,
@@ -13,6 +12,7 @@ use crate::pb::{
 use crate::rest::call::Call;
 use crate::rest::dialect::Rejection;
 use crate::rest::failure::Failure;
+use crate::rest::input::authorization::bearer;
 use crate::rest::{Shim, TARGET};
 
 /// As many tokens as the contract puts on a page.
@@ -33,7 +33,7 @@ impl<'a> Client<'a> {
     /// # Errors
     /// [`Failure::TokenInvalid`] where there is no such header.
     pub(super) fn of(shim: &'a Shim, call: Call, headers: &HeaderMap) -> Result<Self, Failure> {
-        let authorization = bearer(headers).ok_or(Failure::TokenInvalid)?;
+        let (authorization, _) = bearer(headers).ok_or(Failure::TokenInvalid)?;
         let realm = shim.settings.epilot.realm.as_deref();
         Ok(Self { shim, call: call.on_behalf_of(authorization, realm)? })
     }
@@ -109,11 +109,4 @@ impl<'a> Client<'a> {
         tracing::warn!(target: TARGET, tokens = all.len(), "a list was cut: the user has more tokens");
         Ok(all)
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
-    let value = values.next()?;
-    let counts = values.next().is_none() && Authorization::parse_bearer(value.as_bytes()).is_ok();
-    counts.then_some(value)
 }

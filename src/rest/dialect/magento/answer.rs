@@ -30,7 +30,7 @@ pub(super) fn write(asked: &HeaderMap, status: StatusCode, body: &impl Serialize
     }
 }
 
-/// Describes an answer of [`write`], without words yet. It refers to the schema, which an operation
+/// Describes an answer of [`write()`], without words yet. It refers to the schema, which an operation
 /// must have brought in.
 pub(super) fn described<T: ToSchema>() -> utoipa::openapi::Response {
     let schema = || Ref::from_schema_name(T::name());

@@ -15,7 +15,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,7 +25,6 @@ use utoipa_axum::routes;
 use self::credentials::Credentials;
 use self::refusal::Refusal;
 use super::{Dialect, Mount, Rejection};
-use crate::authorization::{Authorization, Fault};
 use crate::pb::{
     AuthorizeRequest, AuthorizeResponse, CreateTokenRequest, CreateTokenResponse, Decision,
     PasswordCredential, RevokeTokenRequest, RevokeTokenResponse, create_token_request,
@@ -33,6 +32,7 @@ use crate::pb::{
 };
 use crate::rest::call::Call;
 use crate::rest::failure::Failure;
+use crate::rest::input::authorization::bearer;
 use crate::rest::settings::Members;
 use crate::rest::{Settings, Shim};
 
@@ -197,7 +197,7 @@ async fn revoke_for_customer(
     headers: HeaderMap,
 ) -> Result<Response, Rejection<Magento>> {
     let refused = || Refusal::not_authorized("self").write(&headers);
-    let (authorization, token) = bearer(&headers).map_err(|_| refused())?;
+    let (authorization, token) = bearer(&headers).ok_or_else(refused)?;
     let call = call.on_behalf_of(authorization, Some(&shim.settings.magento.customer.realm))?;
     let Some(user_id) = find_customer(&shim, &call, &token).await? else {
         return Err(refused().into());
@@ -249,13 +249,6 @@ async fn sign_in(
         call.send(message, async |request| tokens.create_token(request).await).await?;
     let secret = token.map(|issued| issued.secret).filter(|secret| !secret.is_empty());
     secret.ok_or(Failure::Internal)
-}
-
-// Of two headers neither is believed.
-fn bearer(headers: &HeaderMap) -> Result<(&HeaderValue, SecretString), Fault> {
-    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
-    let value = values.next().filter(|_| values.next().is_none()).ok_or(Fault::Absent)?;
-    Ok((value, Authorization::parse_bearer(value.as_bytes())?))
 }
 
 /// Finds whose the token is: the id of a customer; `None` where it is no live token of one.
