@@ -21,7 +21,7 @@ pub struct Rest {
     pub enabled: bool,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Networks whose `X-Forwarded-For` is believed.
+    /// Networks whose `X-Forwarded-For` and `Forwarded` are believed.
     #[serde(deserialize_with = "text::list")]
     pub trusted_proxies: Vec<IpNet>,
     /// How clients reach it, where that is not `listen`: `https://id.example.com`.
@@ -259,7 +259,7 @@ impl Rest {
             epilot,
         };
         if let Err(clash) = describe(&settings) {
-            faults.add(&format!("rest.{}.base_path", clash.second), clash.to_string());
+            faults.add("rest", clash.to_string());
         }
         faults.or(settings)
     }

@@ -370,6 +370,8 @@ fn refuses_profiles_that_make_no_sense() {
             "rest.magento.stores (from tokend.toml): must be codes",
         ),
         ("[rest.epilot]\nrealm = 'absent'", "rest.epilot.realm"),
+        ("[rest.harperdb]\nbase_path = '/docs'", "`/docs` is claimed by"),
+        ("[rest.harperdb]\nbase_path = '/soap'", "by magento-soap"),
         ("[rest.harperdb]\nprofile = 'operation'", "must be a profile whose `refresh` is `fixed`"),
         ("[rest.harperdb]\nbase_path = '/tokens'", "`/tokens` is claimed by azion and by harperdb"),
         ("realms = ['A']", "realms"),

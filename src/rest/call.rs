@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Extensions, Request, Response, Status};
 
@@ -19,7 +19,7 @@ use crate::client::{ACCEPT_FINAL_NEWLINE, CLIENT_ADDRESS, REALM, REQUEST_ID, is_
 #[derive(Debug)]
 pub(super) struct Call {
     metadata: MetadataMap,
-    deadline: Duration,
+    until: Instant,
     id: RequestId,
 }
 
@@ -61,7 +61,7 @@ impl Call {
     {
         let mut request =
             Request::from_parts(self.metadata.clone(), Extensions::default(), message);
-        request.set_timeout(self.deadline);
+        request.set_timeout(self.until.saturating_duration_since(Instant::now()));
         let answer = rpc(request).await;
         self.id.learn(match &answer {
             Ok(response) => response.metadata(),
@@ -89,7 +89,8 @@ impl FromRequestParts<Shim> for Call {
         {
             metadata.insert(REQUEST_ID, given);
         }
-        Ok(Self { metadata, deadline: shim.settings.deadline, id })
+        // All that the request leads to has this long, however many calls it is.
+        Ok(Self { metadata, until: Instant::now() + shim.settings.deadline, id })
     }
 }
 

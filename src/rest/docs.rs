@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header;
 use utoipa_swagger_ui::Config;
@@ -30,7 +31,8 @@ pub(super) async fn index() -> Result<Response, Failure> {
 }
 
 /// Answers a file of the page.
-pub(super) async fn part(Path(name): Path<String>) -> Result<Response, Failure> {
+pub(super) async fn part(name: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
+    let Path(name) = name.map_err(|_| Failure::NotFound)?;
     file(&name)
 }
 

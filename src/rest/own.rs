@@ -19,6 +19,10 @@ use crate::pb::{self, GetPublicKeysRequest, GetPublicKeysResponse};
 /// What comes before the table of dialects.
 pub(super) const MOUNT: Mount = Mount::of::<Own>();
 
+const DOCS: &str = "/docs";
+const DOCS_INDEX: &str = "/docs/";
+const DOCS_PART: &str = "/docs/{file}";
+
 /// What is said where no dialect is spoken: `{"error":"not found"}`.
 #[derive(Debug)]
 enum Own {}
@@ -36,10 +40,14 @@ impl Dialect for Own {
         OpenApiRouter::default()
             .routes(routes!(public_keys).map(|methods| methods.fallback(read())))
             .routes(routes!(description).map(|methods| methods.fallback(read())))
-            .route("/docs", get(docs::enter).fallback(read()))
-            .route("/docs/", get(docs::index).fallback(read()))
-            .route("/docs/{file}", get(docs::part).fallback(read()))
+            .route(DOCS, get(docs::enter).fallback(read()))
+            .route(DOCS_INDEX, get(docs::index).fallback(read()))
+            .route(DOCS_PART, get(docs::part).fallback(read()))
             .fallback(async || Failure::NotFound)
+    }
+
+    fn undescribed() -> Vec<String> {
+        [DOCS, DOCS_INDEX, DOCS_PART].map(str::to_owned).to_vec()
     }
 
     fn render(failure: &Failure, _: &HeaderMap) -> Response {

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 pub struct Settings {
     /// The proxies whose `X-Forwarded-For` and `Forwarded` are believed; empty: nobody's.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long a request may take to arrive, and how long each call on the server may take.
+    /// How long a request's body may take to arrive, and how long all calls that it leads to may
+    /// take together.
     pub deadline: Duration,
     /// How clients reach the shim: a URL without a path's final `/`; `None`: by the host that they
     /// name themselves.

@@ -75,6 +75,9 @@ pub(super) fn http_limits(settings: &Settings) -> http::Limits {
     http::Limits {
         connections: settings.rest.max_connections,
         grace: settings.shutdown.grace,
+        // A body and the calls that it leads to have a deadline each. Whoever answers in a
+        // dialect's words comes first.
+        request_time: settings.grpc.max_deadline.saturating_mul(3),
         ..http::Limits::default()
     }
 }

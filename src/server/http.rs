@@ -52,8 +52,9 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_mins(1),
-            request_time: Duration::from_mins(1),
-            concurrent_streams: 100,
+            request_time: Duration::from_secs(90),
+            // Each may hold a body of 64 KiB.
+            concurrent_streams: 16,
             grace: Duration::from_secs(30),
         }
     }

@@ -43,7 +43,7 @@ const LAYERS: [Layer; 8] = [
     Layer {
         name: "rest",
         modules: &["authorization", "client", "pb"],
-        crates: "axum base64 http http_body http_body_util insta ipnet metrics mime percent_encoding \
+        crates: "axum base64 http http_body http_body_util insta ipnet matchit metrics mime percent_encoding \
                  proptest prost prost_types quick_xml secrecy serde serde_json thiserror time tokio \
                  tonic tonic_types tower tower_http tracing utoipa utoipa_axum utoipa_swagger_ui \
                  uuid",

@@ -111,6 +111,19 @@ async fn speak(world: &World) -> Vec<String> {
             let answer = request.body(r#"{"name":"spoken"}"#).send().await;
             secrets.extend(bearers(&answer.body));
         }
+        let presented = format!("Bearer {bearer}");
+        for operation in ["user_info", "refresh_operation_token"] {
+            let request = world.http().post("/").header("content-type", "application/json");
+            let body = format!(r#"{{"operation":"{operation}","refresh_token":"{bearer}"}}"#);
+            let by_body = request.body(body.as_str()).send().await;
+            let request = world.http().post("/").header("content-type", "application/json");
+            let by_header = request.header("authorization", &presented).body(body).send().await;
+            secrets.extend(bearers(&by_body.body).into_iter().chain(bearers(&by_header.body)));
+        }
+        let own = world.http().get("/v1/access-tokens").header("authorization", &presented);
+        own.send().await;
+        let named = world.http().delete(&format!("/v1/access-tokens/{bearer}"));
+        named.header("authorization", &presented).send().await;
     }
     secrets.extend(attempts.into_iter().map(|secret| secret.replace('<', "")));
     secrets

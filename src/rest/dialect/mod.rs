@@ -49,6 +49,11 @@ pub(super) trait Dialect: Send + Sync + 'static {
     /// caught around them.
     fn routes(settings: &Settings) -> OpenApiRouter<Shim>;
 
+    /// Those of its paths that have no description.
+    fn undescribed() -> Vec<String> {
+        Vec::new()
+    }
+
     /// Puts a failure into its own words, in the form that the request's headers ask for. What all
     /// dialects send with it is added later.
     fn render(failure: &Failure, asked: &HeaderMap) -> Response;
@@ -71,6 +76,7 @@ pub(super) struct Mounted {
     name: &'static str,
     routes: Router<Shim>,
     description: OpenApi,
+    undescribed: Vec<String>,
     guard: fn(Router<Shim>, &Shim) -> Router<Shim>,
 }
 
@@ -91,7 +97,7 @@ pub(super) fn routes(settings: &Settings) -> Result<(Vec<Mounted>, String), Clas
     let mut all = Vec::new();
     for Mount(mount) in [own::MOUNT].into_iter().chain(DIALECTS) {
         let Some(mounted) = mount(settings) else { continue };
-        for path in mounted.description.paths.paths.keys() {
+        for path in mounted.description.paths.paths.keys().chain(&mounted.undescribed) {
             claims.take(path, mounted.name)?;
         }
         description.merge(mounted.description.clone());
@@ -101,13 +107,15 @@ pub(super) fn routes(settings: &Settings) -> Result<(Vec<Mounted>, String), Clas
 }
 
 fn mount<D: Dialect>(settings: &Settings) -> Option<Mounted> {
-    let routes = match D::base_path(settings)? {
+    let base = D::base_path(settings)?;
+    let routes = match base {
         "" => D::routes(settings),
         path => OpenApiRouter::default().nest(path, D::routes(settings)),
     };
+    let undescribed = D::undescribed().into_iter().map(|path| format!("{base}{path}")).collect();
     let (routes, mut description) = routes.split_for_parts();
     openapi::complete::<D>(&mut description);
-    Some(Mounted { name: D::NAME, routes, description, guard: guard::<D> })
+    Some(Mounted { name: D::NAME, routes, description, undescribed, guard: guard::<D> })
 }
 
 fn guard<D: Dialect>(routes: Router<Shim>, shim: &Shim) -> Router<Shim> {

@@ -172,7 +172,9 @@ rows! { "azion";
         let world = World::start().await;
         hold(&row("A16"), &world.http().get("/tokens/abc").send().await);
         for method in ["POST", "PUT", "PATCH"] {
-            row("A16").holds(&world.http().request(method, "/tokens/abc").send().await);
+            let refused = world.http().request(method, "/tokens/abc").send().await;
+            row("A16").holds(&refused);
+            assert!(refused.body.contains(method), "{refused}");
         }
     }
     A17 |row| {

@@ -110,6 +110,9 @@ pub(super) enum FieldFault {
 /// The first reason to refuse it: the content type, then the JSON, then the operation.
 pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<(Operation, Fields), Refused> {
     judge_media_type(headers)?;
+    if body.is_empty() {
+        return Err(Refused::Empty);
+    }
     let Value::Object(fields) = json::parse(body)? else { return Err(Refused::NoOperation) };
     let Some(Value::String(name)) = fields.get("operation") else {
         return Err(Refused::NoOperation);
@@ -197,10 +200,9 @@ fn seconds(number: &Number) -> Option<Duration> {
 impl From<JsonFault> for Refused {
     fn from(fault: JsonFault) -> Self {
         match fault {
-            JsonFault::Empty => Self::Empty,
             JsonFault::TooDeep => Self::TooDeep,
             JsonFault::DuplicateKey(name) => Self::DuplicateKey(name),
-            JsonFault::Malformed => Self::Malformed,
+            JsonFault::Empty | JsonFault::Malformed => Self::Malformed,
         }
     }
 }

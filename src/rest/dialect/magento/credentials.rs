@@ -1,5 +1,7 @@
 //! The user name and the password in a body, of JSON or XML.
 
+use std::collections::BTreeSet;
+
 use axum::body::Bytes;
 use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -69,6 +71,10 @@ impl Credentials {
     /// # Errors
     /// [`Refusal::wrong_type`] and [`Refusal::required`].
     pub(super) fn of_element(parent: &Element) -> Result<Self, Refusal> {
+        let mut names = BTreeSet::new();
+        if !parent.children.iter().all(|child| names.insert(&child.name)) {
+            return Err(Refusal::wrong_type());
+        }
         Self::of(Field::child(parent, "username"), Field::child(parent, "password"))
     }
 
@@ -104,9 +110,10 @@ impl Field {
     }
 
     fn child(parent: &Element, name: &str) -> Self {
-        let mut named = parent.children.iter().filter(|child| child.name == name);
-        let Some(child) = named.next() else { return Self::Absent };
-        if named.next().is_some() || !child.attributes.is_empty() || !child.children.is_empty() {
+        let Some(child) = parent.children.iter().find(|child| child.name == name) else {
+            return Self::Absent;
+        };
+        if !child.attributes.is_empty() || !child.children.is_empty() {
             return Self::Composite;
         }
         // The vendor's parser drops text that is white space alone.

@@ -66,10 +66,13 @@ impl Dialect for Magento {
             }
             routes = routes.nest(&prefix, again);
         }
-        ITS_OWN.into_iter().fold(routes, |routes, path| {
-            let below = format!("{path}/{{*other}}");
-            routes.route(&format!("{path}/"), nothing()).route(&below, nothing())
-        })
+        Self::undescribed().iter().fold(routes, |routes, path| routes.route(path, nothing()))
+    }
+
+    fn undescribed() -> Vec<String> {
+        let under =
+            |path: &str| [path.to_owned(), format!("{path}/"), format!("{path}/{{*other}}")];
+        ITS_OWN.into_iter().flat_map(under).collect()
     }
 
     fn render(failure: &Failure, asked: &HeaderMap) -> Response {

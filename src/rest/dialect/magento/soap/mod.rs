@@ -43,8 +43,7 @@ pub(in crate::rest::dialect) const MOUNT: Mount = Mount::of::<MagentoSoap>();
 enum MagentoSoap {}
 
 impl Dialect for MagentoSoap {
-    // It has the settings of Magento, which are named by this.
-    const NAME: &'static str = "magento";
+    const NAME: &'static str = "magento-soap";
 
     fn base_path(settings: &Settings) -> Option<&str> {
         let magento = &settings.magento;
@@ -63,13 +62,14 @@ impl Dialect for MagentoSoap {
             }
             routes = routes.nest(&path, again);
         }
-        // A store that there is not.
         let nothing = || any(async || Failure::NotFound);
-        ["/soap", "/index.php/soap"].into_iter().fold(routes, |routes, path| {
-            routes
-                .route(&format!("{path}/"), nothing())
-                .route(&format!("{path}/{{*other}}"), nothing())
-        })
+        Self::undescribed().iter().fold(routes, |routes, path| routes.route(path, nothing()))
+    }
+
+    // The stores that there are not.
+    fn undescribed() -> Vec<String> {
+        let under = |path| [format!("{path}/"), format!("{path}/{{*other}}")];
+        ["/soap", "/index.php/soap"].into_iter().flat_map(under).collect()
     }
 
     fn render(failure: &Failure, asked: &HeaderMap) -> Response {
@@ -103,7 +103,7 @@ fn endpoints(stores: &[String]) -> impl Iterator<Item = String> {
 fn operations() -> OpenApiRouter<Shim> {
     let other = || not_allowed("GET, HEAD, POST");
     OpenApiRouter::default()
-        .routes(routes!(soap_wsdl, soap_call).map(|methods| methods.fallback(other())))
+        .routes(routes!(describe, call_operation).map(|methods| methods.fallback(other())))
 }
 
 /// Answers the WSDL of some services.
@@ -123,7 +123,7 @@ fn operations() -> OpenApiRouter<Shim> {
          content_type = "text/xml"),
     ),
 )]
-async fn soap_wsdl(endpoint: Endpoint) -> Response {
+async fn describe(endpoint: Endpoint) -> Response {
     match endpoint.query().and_then(|query| query.of_wsdl()) {
         Ok(services) => {
             let text = wsdl::document(&endpoint.of(&services), &services);
@@ -149,7 +149,7 @@ async fn soap_wsdl(endpoint: Endpoint) -> Response {
         content((String = "application/soap+xml"), (String = "text/xml")),
     )),
 )]
-async fn soap_call(
+async fn call_operation(
     State(shim): State<Shim>,
     call: Call,
     endpoint: Endpoint,
