@@ -1,6 +1,8 @@
 //! How much of a request's body is read, and for how long.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -13,8 +15,15 @@ use super::failure::Failure;
 /// The longest body that is read, in bytes.
 pub(super) const LIMIT: usize = 64 * 1024;
 
+/// How much more of one is thrown away before it is refused: a client of HTTP/2 that is still
+/// sending may never look at an answer that ends its stream.
+const DISCARDED: usize = 1024 * 1024;
+
+/// And for how long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Reads the whole body before the request goes on, so that one that is too long or never ends is
-/// refused whether anybody reads it or not. One that says so itself is refused unread.
+/// refused whether anybody reads it or not.
 pub(super) async fn bound(State(shim): State<Shim>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let failure = match tokio::time::timeout(shim.settings.deadline, read(body)).await {
@@ -25,13 +34,25 @@ pub(super) async fn bound(State(shim): State<Shim>, request: Request, next: Next
     failure.into_response()
 }
 
-async fn read(body: Body) -> Result<Body, Failure> {
-    if body.size_hint().lower() > LIMIT as u64 {
-        return Err(Failure::BodyTooLarge);
+async fn read(mut body: Body) -> Result<Body, Failure> {
+    if body.size_hint().lower() <= LIMIT as u64 {
+        match Limited::new(&mut body, LIMIT).collect().await {
+            Ok(whole) => return Ok(Body::from(whole.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(_) => return Err(Failure::BodyUnreadable),
+        }
     }
-    match Limited::new(body, LIMIT).collect().await {
-        Ok(whole) => Ok(Body::from(whole.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::BodyTooLarge),
-        Err(_) => Err(Failure::BodyUnreadable),
+    // Whether it came to its end makes no difference.
+    let _ = tokio::time::timeout(PATIENCE, discard(body)).await;
+    Err(Failure::BodyTooLarge)
+}
+
+/// Reads on to the end, or to [`DISCARDED`] bytes. Keeps nothing.
+async fn discard(mut body: Body) {
+    let mut left = DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(length) else { return };
+        left = rest;
     }
 }

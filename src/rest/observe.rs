@@ -28,7 +28,11 @@ pub(super) async fn observe<D: Dialect>(mut request: Request, next: Next) -> Res
     let asked = request.headers().clone();
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = span.in_scope(|| spoken::<D>(response, &asked));
-    span.record("status", response.status().as_u16());
+    let status = response.status().as_u16();
+    span.record("status", status);
+    if status >= 400 {
+        tracing::debug!(target: TARGET, parent: &span, status, "refused");
+    }
     if let Some(id) = id.told() {
         response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), id.clone());
     }

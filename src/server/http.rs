@@ -33,7 +33,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of a request's head.
     pub head_bytes: u32,
-    /// How long a head may take to arrive, and a closing connection to close.
+    /// How long a head may take to arrive, the first one from the connection's start, and a closing
+    /// connection to close.
     pub head_time: Duration,
     /// How long a connection may be open without a request under way.
     pub idle_time: Duration,
@@ -162,7 +163,7 @@ impl Server {
         let bound = tokio::select! {
             _ = connection.as_mut() => return,
             () = shutdown.cancelled() => limits.grace,
-            () = under_way.idle(limits.idle_time) => limits.head_time,
+            () = under_way.idle(limits.head_time, limits.idle_time) => limits.head_time,
         };
         connection.as_mut().graceful_shutdown();
         // A client that never reads would hold it open for ever.
@@ -226,12 +227,16 @@ impl UnderWay {
         Counted(self.clone())
     }
 
-    /// Waits until nothing was under way for this long: a client that says nothing, or never ends
-    /// what it says, is one of those.
-    async fn idle(&self, time: Duration) {
+    /// Waits until nothing was under way for `later`, and at first for `first`: a client that says
+    /// nothing, or never ends what it says, is one of those.
+    async fn idle(&self, first: Duration, later: Duration) {
         let mut count = self.0.subscribe();
+        let mut time = first;
         loop {
             let is_busy = *count.borrow_and_update() > 0;
+            if is_busy {
+                time = later;
+            }
             let change = count.changed();
             if is_busy {
                 // The sender is ours, so it is there.
