@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -176,9 +177,11 @@ fn takes_only_paths_that_routes_can_stand_under() {
 }
 
 /// Frames of the same content, as many as told, and then silence for ever or the end.
+#[derive(Default)]
 struct Chunks {
     left: usize,
     ends: bool,
+    taken: Arc<AtomicUsize>,
 }
 
 impl http_body::Body for Chunks {
@@ -191,6 +194,7 @@ impl http_body::Body for Chunks {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.left > 0 {
             self.left -= 1;
+            self.taken.fetch_add(1, Ordering::Relaxed);
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 1024])))));
         }
         if self.ends { Poll::Ready(None) } else { Poll::Pending }
@@ -210,14 +214,22 @@ async fn reads_no_more_of_a_body_than_64_kib() {
     ] {
         // Of a length that is said beforehand, and of one that is not.
         let whole = create().map(|_| Body::from(vec![b'x'; 65 * 1024]));
-        let endless = create().map(|_| Body::new(Chunks { left: usize::MAX, ends: true }));
+        let endless = create()
+            .map(|_| Body::new(Chunks { left: usize::MAX, ends: true, ..Chunks::default() }));
         for mut request in [whole, endless] {
             *request.uri_mut() = path.parse().unwrap();
             assert_eq!(plain(&world.send(request).await), *expected, "{path}");
         }
     }
     assert!(world.was_asked_nothing());
-    let fitting = create().map(|_| Chunks { left: 64, ends: true });
+    // A sender of a little too much is listened to, so that they come to hear the answer.
+    for (sent, taken) in [(70, 70), (usize::MAX, 64 + 1024 + 2)] {
+        let chunks = Chunks { left: sent, ends: true, ..Chunks::default() };
+        let counted = Arc::clone(&chunks.taken);
+        assert_eq!(world.send(create().map(|_| chunks)).await.status(), 413);
+        assert_eq!(counted.load(Ordering::Relaxed), taken);
+    }
+    let fitting = create().map(|_| Chunks { left: 64, ends: true, ..Chunks::default() });
     assert_eq!(world.send(fitting).await.status(), 500, "the server was asked");
     world.asked();
 }
@@ -226,7 +238,8 @@ async fn reads_no_more_of_a_body_than_64_kib() {
 async fn waits_no_longer_for_a_body_than_the_deadline() {
     let settings = Settings { deadline: Duration::ZERO, ..Settings::default() };
     let world = Fake { settings, ..Fake::default() }.start();
-    let response = world.send(create().map(|_| Chunks { left: 1, ends: false })).await;
+    let response =
+        world.send(create().map(|_| Chunks { left: 1, ends: false, ..Chunks::default() })).await;
     assert_eq!(plain(&response), (408, r#"{"detail":"Request Timeout"}"#.to_owned()));
     assert!(world.was_asked_nothing());
 }

@@ -123,6 +123,19 @@ async fn closes_what_is_idle_whatever_it_said_before() {
 }
 
 #[tokio::test]
+async fn gives_the_first_request_no_longer_than_a_head() {
+    let bounded = Limits { head_time: Duration::from_millis(30), ..limits() };
+    let server = Running::start(says_peer(), bounded).await;
+    for said in [&b""[..], b"PRI", b"GET / HTTP/1.1\r\nhost:"] {
+        let mut socket = server.connect().await;
+        socket.write_all(said).await.unwrap();
+        let mut end = Vec::new();
+        let _ = socket.read_to_end(&mut end).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn cuts_requests_whose_body_never_ends() {
     let short = Limits { request_time: Duration::from_millis(30), ..limits() };
     let router = Router::new().route("/", axum::routing::post(|_: axum::body::Bytes| async {}));
