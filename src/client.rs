@@ -25,6 +25,10 @@ pub const CLIENT_ADDRESS: &str = "tokend-client-address";
 /// `default`, of a `Bearer` any. A token of another realm than the one named counts as unknown.
 pub const REALM: &str = "tokend-realm";
 
+/// The metadata that names the profile whose lockout policy a failure of a `Basic` caller is counted
+/// by; absent: that of `sign_in.lockout`. A call that makes a token goes by its own profile.
+pub const PROFILE: &str = "tokend-profile";
+
 /// The metadata that says, as `1`, that a `Basic` caller's password is tried once more without its
 /// final line end, as `PasswordCredential.accept_final_newline` says it in a request.
 pub const ACCEPT_FINAL_NEWLINE: &str = "tokend-accept-final-newline";

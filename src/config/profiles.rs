@@ -134,7 +134,7 @@ pub struct ProfileSettings {
     /// the lifetime is `never`, or else no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_live_per_user: Option<u32>,
-    /// What a failed `CreateToken` for it does to a name, where not as `sign_in.lockout` says.
+    /// What failed sign-ins for it do to a name, where not as `sign_in.lockout` says.
     #[serde(skip_serializing_if = "ProfileLockout::is_unset")]
     pub lockout: ProfileLockout,
 }

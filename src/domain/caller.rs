@@ -196,7 +196,11 @@ impl Core {
         let realm =
             self.settings.profiles.realm(&credential.realm).map_err(|_| Error::BadCredentials)?;
         let place = CredentialPlace::Metadata;
-        let check = PasswordCheck { realm, place, lockout: self.settings.lockout };
+        let lockout = match credential.profile.as_str() {
+            "" => self.settings.lockout,
+            name => self.settings.profiles.get(name)?.lockout,
+        };
+        let check = PasswordCheck { realm, place, lockout };
         let user = self.prove_password(origin, credential, check).await?;
         self.with_roles(&user).await
     }

@@ -236,6 +236,7 @@ impl Core {
             username: user.username.clone(),
             password,
             final_newline: FinalNewline::Keep,
+            profile: String::new(),
         };
         let (realm, place) = (user.realm.clone(), CredentialPlace::Metadata);
         let check = PasswordCheck { realm, place, lockout: self.settings.lockout };

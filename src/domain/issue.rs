@@ -118,7 +118,8 @@ impl Core {
         credential: &PasswordCredential,
         profile: Option<&Profile>,
     ) {
-        let PasswordCredential { realm, username, password, final_newline: _ } = credential;
+        let PasswordCredential { realm, username, password, final_newline: _, profile: _ } =
+            credential;
         faults.take("password.username", super::identity::Username::parse(username));
         faults.take("password.password", super::password::Password::parse(password));
         if let Some(Err(fault)) = profile.map(|profile| self.realm_for(realm, profile)) {

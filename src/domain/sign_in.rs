@@ -270,7 +270,7 @@ fn read(
     credential: &PasswordCredential,
     (realm, lockout): (Realm, LockoutPolicy),
 ) -> Result<Claim, Error> {
-    let PasswordCredential { realm: _, username, password, final_newline } = credential;
+    let PasswordCredential { realm: _, username, password, final_newline, profile: _ } = credential;
     let mut faults = Faults::default();
     let username = faults.take("password.username", Username::parse(username));
     let password = faults.take("password.password", Password::parse(password));

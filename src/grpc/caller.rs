@@ -77,6 +77,7 @@ fn credential(metadata: &MetadataMap, proof: Proof) -> Result<Credential, Error>
                 username,
                 password,
                 final_newline: final_newline(metadata)?,
+                profile: single(metadata, client::PROFILE)?.unwrap_or_default().to_owned(),
             }))
         }
         (Some(Authorization::Basic { .. }), Proof::Bearer | Proof::Unread) | (None, _) => {

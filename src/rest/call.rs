@@ -13,7 +13,9 @@ use tonic::{Extensions, Request, Response, Status};
 
 use super::failure::Failure;
 use super::{Shim, TARGET, forwarded};
-use crate::client::{ACCEPT_FINAL_NEWLINE, CLIENT_ADDRESS, REALM, REQUEST_ID, is_request_id};
+use crate::client::{
+    ACCEPT_FINAL_NEWLINE, CLIENT_ADDRESS, PROFILE, REALM, REQUEST_ID, is_request_id,
+};
 
 /// Sends messages to the server on behalf of one HTTP request.
 #[derive(Debug)]
@@ -45,6 +47,15 @@ impl Call {
     pub(super) fn accepting_final_newline(mut self) -> Self {
         self.metadata.insert(ACCEPT_FINAL_NEWLINE, AsciiMetadataValue::from_static("1"));
         self
+    }
+
+    /// Has a wrong password of the caller's counted by the lockout policy of `profile`.
+    ///
+    /// # Errors
+    /// [`Failure::Internal`] where `profile` is no text that metadata can carry.
+    pub(super) fn counted_by(mut self, profile: &str) -> Result<Self, Failure> {
+        self.metadata.insert(PROFILE, ascii(profile.as_bytes(), PROFILE)?);
+        Ok(self)
     }
 
     /// Sends `message` by `rpc`, and keeps the id under which the server knows the call.

@@ -151,3 +151,30 @@ async fn forgets_by_one_profile_nothing_that_another_remembers() {
     fail(&admin, profile, 5).await;
     assert!(is_let_in(&admin, profile).await, "after that day it is as at first");
 }
+
+#[tokio::test]
+async fn counts_a_caller_by_the_policy_of_the_dialect_s_profile() {
+    let world = World::with(|settings| {
+        for name in ["azion", "harperdb"] {
+            let lockout = &mut settings.profiles.get_mut(name).unwrap().lockout;
+            (lockout.failures, lockout.first_lock) = (Some(2), Some(HALF_AN_HOUR));
+            lockout.longest_lock = Some(HALF_AN_HOUR);
+        }
+    })
+    .await;
+    for (name, profile) in [("alice", "azion"), ("bob", "harperdb")] {
+        let user = world.user(name).await;
+        for _ in 0..2 {
+            let request = if profile == "azion" {
+                world.http().delete("/tokens/0")
+            } else {
+                let request = world.http().post("/").header("content-type", "application/json");
+                request.body(r#"{"operation":"user_info"}"#)
+            };
+            assert_eq!(request.basic(name, "a guess").send().await.status, 401, "{profile}");
+        }
+        assert!(!is_let_in(&user, profile).await, "{profile}");
+        world.advance(HALF_AN_HOUR);
+        assert!(is_let_in(&user, profile).await, "{profile}");
+    }
+}

@@ -57,6 +57,9 @@ pub struct PasswordCredential {
     pub password: SecretString,
     /// Whether it is tried once more without its final line end.
     pub final_newline: FinalNewline,
+    /// The profile whose lockout policy a failure is counted by, where no token is asked for;
+    /// empty: the one for all.
+    pub profile: String,
 }
 
 /// What to make of a line end that closes a password.

@@ -83,18 +83,24 @@ fn takes_the_operator_from_this_process_alone() {
 
 #[test]
 fn reads_a_password_with_all_that_belongs_to_it() {
-    let metadata =
-        [("authorization", BASIC), (client::REALM, "shop"), (client::ACCEPT_FINAL_NEWLINE, "1")];
+    let metadata = [
+        ("authorization", BASIC),
+        (client::REALM, "shop"),
+        (client::ACCEPT_FINAL_NEWLINE, "1"),
+        (client::PROFILE, "azion"),
+    ];
     match credential(&metadata, Proof::Any) {
         Ok(Credential::Password(PasswordCredential {
             realm,
             username,
             password,
             final_newline,
+            profile,
         })) => {
             assert_eq!((&*realm, &*username), ("shop", "alice"));
             assert_eq!(password.expose_secret(), "secret");
             assert_eq!(final_newline, FinalNewline::Accept);
+            assert_eq!(profile, "azion");
         }
         other => panic!("{other:?}"),
     }

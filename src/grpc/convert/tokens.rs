@@ -45,7 +45,8 @@ impl From<pb::PasswordCredential> for PasswordCredential {
         let pb::PasswordCredential { realm, username, password, accept_final_newline } = credential;
         let final_newline =
             if accept_final_newline { FinalNewline::Accept } else { FinalNewline::Keep };
-        Self { realm, username, password: password.into(), final_newline }
+        let profile = String::new();
+        Self { realm, username, password: password.into(), final_newline, profile }
     }
 }
 

@@ -174,7 +174,8 @@ async fn revoke(
     // Of what is no text this is left. No token is like it, and the credentials are judged first.
     let secret = token.map_or_else(|_| "\u{fffd}".to_owned(), |Path(token)| token);
     let settings = &shim.settings.azion;
-    let call = call.on_behalf_of(authorization, Some(&settings.realm))?.accepting_final_newline();
+    let call = call.on_behalf_of(authorization, Some(&settings.realm))?;
+    let call = call.counted_by(&settings.profile)?.accepting_final_newline();
     let message = RevokeTokenRequest {
         target: Some(revoke_token_request::Target::Secret(secret)),
         profile: settings.profile.clone(),

@@ -222,7 +222,8 @@ async fn user_info(
     headers: &HeaderMap,
 ) -> Result<Response, Rejection<Harperdb>> {
     let caller = caller(headers)?;
-    let call = call.on_behalf_of(caller, Some(&shim.settings.harperdb.realm))?;
+    let settings = &shim.settings.harperdb;
+    let call = call.on_behalf_of(caller, Some(&settings.realm))?.counted_by(&settings.profile)?;
     let mut tokens = shim.upstream.tokens.clone();
     let asked = call.send(GetCallerRequest {}, async |request| tokens.get_caller(request).await);
     let GetCallerResponse { user, token: _, roles } =
