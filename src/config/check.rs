@@ -35,8 +35,13 @@ impl Settings {
         self.log.check(&mut faults);
         match self.profiles() {
             Ok(profiles) => {
-                if let Err(others) = self.rest.shim(&profiles, self.grpc.max_deadline) {
-                    faults.append(others);
+                match self.rest.shim(&profiles, self.grpc.max_deadline) {
+                    Ok(shim) => {
+                        if let Err(clash) = rest::check(&shim) {
+                            faults.add("rest", clash.to_string());
+                        }
+                    }
+                    Err(others) => faults.append(others),
                 }
                 if profiles.find("operation").is_none() {
                     faults.add("profiles.operation", "must be there");

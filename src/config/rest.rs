@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::load::Faults;
 use super::text;
 use crate::domain::profile::{Profiles, RefreshRotation};
-use crate::rest::{
-    self, BasePath, DialectSettings, EpilotSettings, MagentoSettings, Members, describe,
-};
+use crate::rest::{self, BasePath, DialectSettings, EpilotSettings, MagentoSettings, Members};
 
 /// The HTTP listener, which speaks the dialects.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -229,7 +227,7 @@ impl Rest {
     /// Answers the settings in the shim's words.
     ///
     /// # Errors
-    /// Every fault of the dialects, and the first path that two of them claim.
+    /// Every fault of the dialects, but for the paths that two of them may claim.
     pub(super) fn shim(
         &self,
         profiles: &Profiles,
@@ -258,9 +256,6 @@ impl Rest {
             magento,
             epilot,
         };
-        if let Err(clash) = describe(&settings) {
-            faults.add("rest", clash.to_string());
-        }
         faults.or(settings)
     }
 }

@@ -203,14 +203,10 @@ impl Core {
             },
             Genuine::Jwt(claims, profile) => stated_by_claims(view, claims, profile),
         };
-        // Of a user who is gone nobody knows the realm, so this is all that is told.
-        let Some(user) = self.knowledge.user(view, stated.user).await? else {
-            return Ok(Err(DenyReason::DisabledUser));
+        let user = match self.find_holder(view, stated.user, realm).await? {
+            Ok(user) => user,
+            Err(reason) => return Ok(Err(reason)),
         };
-        // Of another realm's token nothing is told, not even that it is dead.
-        if realm.is_some_and(|realm| *realm != user.realm) {
-            return Ok(Err(DenyReason::UnknownToken));
-        }
         if stated.kind == TokenKind::Refresh {
             return Ok(Err(DenyReason::WrongKind));
         }
@@ -264,13 +260,30 @@ impl Core {
         (claims, profile): (&Claims, &Arc<Profile>),
         realm: Option<&Realm>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
-        let Some(user) = self.knowledge.user(view, claims.user).await? else {
+        match self.find_holder(view, claims.user, realm).await? {
+            Ok(user) => {
+                self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
+            }
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    /// Finds whose a token is, who must be of the realm named, or of any.
+    async fn find_holder(
+        &self,
+        view: &View,
+        user: UserId,
+        realm: Option<&Realm>,
+    ) -> Result<Result<Arc<User>, DenyReason>, Error> {
+        // Of a user who is gone nobody knows the realm, so this is all that is told.
+        let Some(user) = self.knowledge.user(view, user).await? else {
             return Ok(Err(DenyReason::DisabledUser));
         };
+        // Of another realm's token nothing is told, not even that it is dead.
         if realm.is_some_and(|realm| *realm != user.realm) {
             return Ok(Err(DenyReason::UnknownToken));
         }
-        self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
+        Ok(Ok(user))
     }
 
     async fn stated_by_row(

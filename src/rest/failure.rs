@@ -29,9 +29,10 @@ pub(super) enum Failure {
     BodyUnreadable,
     /// The body did not come in time.
     BodyLate,
-    /// The contract names fields as wrong, by the last part of their path.
+    /// The contract names fields as wrong, by the last part of their path: not only a name and a
+    /// password, which are [`Self::BadCredentials`].
     InvalidFields(Vec<String>),
-    /// No caller was proven.
+    /// No caller was proven, or no user by a name and a password.
     BadCredentials,
     /// The token presented is no good.
     TokenInvalid,
@@ -76,7 +77,7 @@ impl Failure {
 
     fn of_reason(reason: ErrorReason, details: &ErrorDetails) -> Self {
         match reason {
-            ErrorReason::InvalidField => Self::InvalidFields(field_names(details)),
+            ErrorReason::InvalidField => Self::of_fields(field_names(details)),
             ErrorReason::BadCredentials => Self::BadCredentials,
             ErrorReason::TokenInvalid | ErrorReason::RefreshTokenReused => Self::TokenInvalid,
             ErrorReason::TokenExpired => Self::TokenExpired,
@@ -100,6 +101,16 @@ impl Failure {
             | ErrorReason::AlreadyExists
             | ErrorReason::KeyNotFound
             | ErrorReason::Internal => Self::Internal,
+        }
+    }
+
+    // A name or a password that can be nobody's is as good as a wrong one.
+    fn of_fields(fields: Vec<String>) -> Self {
+        let of_credentials = |field: &String| matches!(field.as_str(), "username" | "password");
+        if !fields.is_empty() && fields.iter().all(of_credentials) {
+            Self::BadCredentials
+        } else {
+            Self::InvalidFields(fields)
         }
     }
 
@@ -136,6 +147,12 @@ impl From<Status> for Failure {
             None => Self::of_code(&status, &details),
         }
     }
+}
+
+/// Notes that the server refuses fields which no client has sent: the settings of the dialect are
+/// wrong.
+pub(super) fn log_unsent(fields: &[String]) {
+    tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
 }
 
 fn field_names(details: &ErrorDetails) -> Vec<String> {

@@ -53,7 +53,7 @@ pub fn router(upstream: Upstream, settings: Settings) -> Result<Router, Clash> {
     let shim = Shim {
         upstream: Arc::new(upstream),
         settings: Arc::new(settings),
-        description: description.into(),
+        description: openapi::text(&description).into(),
     };
     let served = routes.into_iter().map(|routes| routes.serve(&shim));
     let app = served.fold(Router::new(), Router::merge);
@@ -65,5 +65,13 @@ pub fn router(upstream: Upstream, settings: Settings) -> Result<Router, Clash> {
 /// # Errors
 /// [`Clash`] where the settings have two claim one path.
 pub fn describe(settings: &Settings) -> Result<String, Clash> {
-    Ok(dialect::routes(settings)?.1)
+    Ok(openapi::text(&dialect::routes(settings)?.1))
+}
+
+/// Checks that no two claim one path under these settings.
+///
+/// # Errors
+/// [`Clash`] where they do.
+pub fn check(settings: &Settings) -> Result<(), Clash> {
+    dialect::routes(settings).map(drop)
 }

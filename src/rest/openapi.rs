@@ -8,9 +8,10 @@ use utoipa::openapi::{
     Components, Header, Info, License, ObjectBuilder, OpenApi, OpenApiBuilder, RefOr, Server, Tag,
     Type,
 };
+use utoipa_axum::router::OpenApiRouter;
 
-use super::Settings;
 use super::dialect::Dialect;
+use super::{Settings, Shim};
 
 /// A user name and its password (RFC 7617), as operations name it in `security`.
 const BASIC: &str = "basic";
@@ -73,6 +74,16 @@ pub(super) fn complete<D: Dialect>(description: &mut OpenApi) {
             }
         }
     }
+}
+
+/// Takes the ids from operations that stand on another path with them already.
+pub(super) fn repeated(mut routes: OpenApiRouter<Shim>) -> OpenApiRouter<Shim> {
+    for item in routes.get_openapi_mut().paths.paths.values_mut() {
+        for operation in operations(item) {
+            operation.operation_id = None;
+        }
+    }
+    routes
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -18,10 +18,10 @@ use crate::pb::{
     CreateTokenRequest, CreateTokenResponse, IssuedToken, PasswordCredential, create_token_request,
 };
 use crate::rest::call::Call;
-use crate::rest::failure::Failure;
+use crate::rest::failure::{Failure, log_unsent};
 use crate::rest::input::content_type::ContentType;
 use crate::rest::input::form::{self, Form, FormFault};
-use crate::rest::{Settings, Shim, TARGET, json};
+use crate::rest::{Settings, Shim, json};
 
 /// The line of the table.
 pub(super) const MOUNT: Mount = Mount::of::<Apinizer>();
@@ -55,7 +55,10 @@ impl Dialect for Apinizer {
     fn render(failure: &Failure, _: &HeaderMap) -> Response {
         match failure {
             Failure::BadCredentials => bad_credentials(),
-            Failure::InvalidFields(fields) => invalid(fields),
+            Failure::InvalidFields(fields) => {
+                log_unsent(fields);
+                internal()
+            }
             Failure::Throttled(seconds) => throttled(*seconds),
             // No token is presented here.
             Failure::TokenInvalid
@@ -206,15 +209,6 @@ fn refuse(status: StatusCode, error: &str, description: &str) -> Response {
 
 fn bad_credentials() -> Response {
     refuse(StatusCode::UNAUTHORIZED, "unauthorized_client", "Bad credentials")
-}
-
-fn invalid(fields: &[String]) -> Response {
-    let of_credentials = |field: &String| ["username", "password"].contains(&field.as_str());
-    if !fields.is_empty() && fields.iter().all(of_credentials) {
-        return bad_credentials();
-    }
-    tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
-    internal()
 }
 
 fn throttled(seconds: u64) -> Response {

@@ -20,11 +20,11 @@ use crate::pb::{
     RevokeTokenResponse, create_token_request, revoke_token_request,
 };
 use crate::rest::call::Call;
-use crate::rest::failure::Failure;
+use crate::rest::failure::{Failure, log_unsent};
 use crate::rest::input::accept::{Accept, NotAcceptable};
 use crate::rest::input::authorization::{Repeated, single};
 use crate::rest::json::{self, JSON};
-use crate::rest::{Settings, Shim, TARGET, timestamp};
+use crate::rest::{Settings, Shim, timestamp};
 
 /// The line of the table.
 pub(super) const MOUNT: Mount = Mount::of::<Azion>();
@@ -234,16 +234,10 @@ fn allow(methods: &'static str) -> Response {
 }
 
 fn invalid(fields: &[String]) -> Response {
-    let within = |names: &[&str]| {
-        !fields.is_empty() && fields.iter().all(|field| names.contains(&field.as_str()))
-    };
-    if within(&["username", "password"]) {
-        return unauthorized("Invalid username/password.");
-    }
-    if within(&["secret"]) {
+    if fields == ["secret"] {
         return detail(StatusCode::NOT_FOUND, "Not found.");
     }
-    tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
+    log_unsent(fields);
     named(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

@@ -20,10 +20,10 @@ use utoipa_axum::routes;
 use super::{Dialect, Mount, Rejection, not_allowed};
 use crate::pb::{CreateTokenResponse, RevokeTokenResponse};
 use crate::rest::call::Call;
-use crate::rest::failure::Failure;
+use crate::rest::failure::{Failure, log_unsent};
 use crate::rest::json::{self, JSON};
 use crate::rest::own::KeySet;
-use crate::rest::{Settings, Shim, TARGET};
+use crate::rest::{Settings, Shim};
 use client::Client;
 use token::{EpilotNewToken, EpilotToken};
 use wish::{EpilotWish, Fault};
@@ -64,7 +64,7 @@ impl Dialect for Epilot {
             }
             // What a client may have caused is told by the handlers.
             Failure::InvalidFields(fields) => {
-                tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
+                log_unsent(fields);
                 named(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Failure::NotFound

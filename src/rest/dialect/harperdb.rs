@@ -23,7 +23,7 @@ use crate::pb::{
     UserState, create_token_request,
 };
 use crate::rest::call::Call;
-use crate::rest::failure::Failure;
+use crate::rest::failure::{Failure, log_unsent};
 use crate::rest::input::authorization::{Repeated, single};
 use crate::rest::json::{self, JSON};
 use crate::rest::{Settings, Shim, TARGET};
@@ -287,14 +287,10 @@ fn issued(operation_token: String, refresh_token: Option<String>) -> Response {
 }
 
 fn invalid(fields: &[String]) -> Response {
-    let (lifetimes, others): (Vec<_>, Vec<_>) = fields.iter().partition(|field| *field == "ttl");
-    let of_credentials = |field: &&String| ["username", "password"].contains(&field.as_str());
-    if fields.is_empty() || !others.iter().all(of_credentials) {
-        tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
+    let sent = |field: &String| matches!(field.as_str(), "username" | "password" | "ttl");
+    if fields.is_empty() || !fields.iter().all(sent) {
+        log_unsent(fields);
         return named(StatusCode::INTERNAL_SERVER_ERROR);
-    }
-    if lifetimes.is_empty() {
-        return unauthorized("invalid credentials");
     }
     refuse(StatusCode::BAD_REQUEST, &FieldFault::Lifetime.to_string())
 }

@@ -91,7 +91,7 @@ impl Mounted {
 ///
 /// # Errors
 /// [`Clash`] where two claim one path.
-pub(super) fn routes(settings: &Settings) -> Result<(Vec<Mounted>, String), Clash> {
+pub(super) fn routes(settings: &Settings) -> Result<(Vec<Mounted>, OpenApi), Clash> {
     let mut claims = Claims::default();
     let mut description = openapi::document(settings);
     let mut all = Vec::new();
@@ -103,7 +103,7 @@ pub(super) fn routes(settings: &Settings) -> Result<(Vec<Mounted>, String), Clas
         description.merge(mounted.description.clone());
         all.push(mounted);
     }
-    Ok((all, openapi::text(&description)))
+    Ok((all, description))
 }
 
 fn mount<D: Dialect>(settings: &Settings) -> Option<Mounted> {

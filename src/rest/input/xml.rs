@@ -13,6 +13,8 @@ use quick_xml::name::{Namespace, NamespaceError, NamespaceResolver, QName, Resol
 use quick_xml::{Reader, XmlVersion};
 use secrecy::SecretString;
 
+pub(in crate::rest) use names::is_char;
+
 const DEEPEST: usize = 32;
 const MOST_ATTRIBUTES: usize = 32;
 const MOST_ELEMENTS: usize = 1024;

@@ -70,7 +70,7 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Refusal::wrong_type`] and [`Refusal::required`].
-    pub(super) fn of_element(parent: &Element) -> Result<Self, Refusal> {
+    fn of_element(parent: &Element) -> Result<Self, Refusal> {
         let mut names = BTreeSet::new();
         if !parent.children.iter().all(|child| names.insert(&child.name)) {
             return Err(Refusal::wrong_type());
@@ -84,7 +84,17 @@ impl Credentials {
     }
 
     fn of(username: Field, password: Field) -> Result<Self, Refusal> {
-        let (username, password) = (username.text()?, password.text()?);
+        Self::of_present(username.text()?, password.text()?)
+    }
+
+    /// Takes both, where both are there.
+    ///
+    /// # Errors
+    /// [`Refusal::required`].
+    pub(super) fn of_present(
+        username: Option<SecretString>,
+        password: Option<SecretString>,
+    ) -> Result<Self, Refusal> {
         match (username, password) {
             (Some(username), Some(password)) => {
                 Ok(Self { username: username.expose_secret().to_owned(), password })

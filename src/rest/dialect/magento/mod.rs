@@ -34,7 +34,7 @@ use crate::rest::call::Call;
 use crate::rest::failure::Failure;
 use crate::rest::input::authorization::bearer;
 use crate::rest::settings::Members;
-use crate::rest::{Settings, Shim};
+use crate::rest::{Settings, Shim, openapi};
 
 /// The line of the table.
 pub(super) const MOUNT: Mount = Mount::of::<Magento>();
@@ -57,14 +57,7 @@ impl Dialect for Magento {
     fn routes(settings: &Settings) -> OpenApiRouter<Shim> {
         let mut routes = operations();
         for prefix in prefixes(&settings.magento.stores) {
-            let mut again = operations();
-            for item in again.get_openapi_mut().paths.paths.values_mut() {
-                // An operation's id stands once, on its first path.
-                if let Some(operation) = &mut item.post {
-                    operation.operation_id = None;
-                }
-            }
-            routes = routes.nest(&prefix, again);
+            routes = routes.nest(&prefix, openapi::repeated(operations()));
         }
         Self::undescribed().iter().fold(routes, |routes, path| routes.route(path, nothing()))
     }

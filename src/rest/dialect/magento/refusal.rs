@@ -8,8 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer;
-use crate::rest::TARGET;
-use crate::rest::failure::Failure;
+use crate::rest::failure::{Failure, log_unsent};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -146,7 +145,10 @@ impl From<&Failure> for Refusal {
         match failure {
             Failure::NotFound | Failure::MethodNotAllowed { .. } => Self::no_route(),
             Failure::BadCredentials => Self::sign_in(),
-            Failure::InvalidFields(fields) => Self::of_fields(fields),
+            Failure::InvalidFields(fields) => {
+                log_unsent(fields);
+                Self::named(StatusCode::INTERNAL_SERVER_ERROR)
+            }
             Failure::UserWithoutRole => Self::no_role(),
             Failure::Throttled(_) => Self::too_many(),
             // The bearer's own tokens are all that a bearer can ask for here.
@@ -162,18 +164,6 @@ impl From<&Failure> for Refusal {
             | Failure::Unavailable(_)
             | Failure::Internal => Self::named(failure.status()),
         }
-    }
-}
-
-impl Refusal {
-    // A name or a password that can be nobody's is answered like a wrong one.
-    fn of_fields(fields: &[String]) -> Self {
-        let named = |field: &String| matches!(field.as_str(), "username" | "password");
-        if !fields.is_empty() && fields.iter().all(named) {
-            return Self::sign_in();
-        }
-        tracing::error!(target: TARGET, ?fields, "the server refuses the settings of this dialect");
-        Self::named(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 

@@ -3,7 +3,7 @@
 use quick_xml::name::QName;
 
 /// Whether XML 1.0 may hold the letter at all (production 2).
-pub(super) fn is_char(letter: char) -> bool {
+pub(in crate::rest) fn is_char(letter: char) -> bool {
     matches!(letter,
         '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

@@ -33,7 +33,7 @@ use crate::rest::call::Call;
 use crate::rest::dialect::{Dialect, Mount, not_allowed};
 use crate::rest::failure::Failure;
 use crate::rest::input::soap::{self, Envelope, SoapFault};
-use crate::rest::{Settings, Shim};
+use crate::rest::{Settings, Shim, openapi};
 
 /// The line of the table.
 pub(in crate::rest::dialect) const MOUNT: Mount = Mount::of::<MagentoSoap>();
@@ -53,14 +53,7 @@ impl Dialect for MagentoSoap {
     fn routes(settings: &Settings) -> OpenApiRouter<Shim> {
         let mut routes = OpenApiRouter::default().nest("/soap", operations());
         for path in endpoints(&settings.magento.stores) {
-            let mut again = operations();
-            for item in again.get_openapi_mut().paths.paths.values_mut() {
-                // An operation's id stands once, on its first path.
-                for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-                    operation.operation_id = None;
-                }
-            }
-            routes = routes.nest(&path, again);
+            routes = routes.nest(&path, openapi::repeated(operations()));
         }
         let nothing = || any(async || Failure::NotFound);
         Self::undescribed().iter().fold(routes, |routes, path| routes.route(path, nothing()))
@@ -196,12 +189,5 @@ async fn answer(
 fn credentials(envelope: &mut Envelope) -> Result<Credentials, Refusal> {
     let mut take =
         |name| envelope.take(name).filter(|value: &SecretString| !value.expose_secret().is_empty());
-    match (take("username"), take("password")) {
-        (Some(username), Some(password)) => {
-            Ok(Credentials { username: username.expose_secret().to_owned(), password })
-        }
-        (Some(_), None) => Err(Refusal::required(&["password"])),
-        (None, Some(_)) => Err(Refusal::required(&["username"])),
-        (None, None) => Err(Refusal::required(&["username", "password"])),
-    }
+    Credentials::of_present(take("username"), take("password"))
 }

@@ -8,6 +8,7 @@ use super::super::refusal::{self, Parameters};
 use super::fault::{Code, Fault};
 use crate::rest::input::content_type::ContentType;
 use crate::rest::input::soap::Version;
+use crate::rest::input::xml::is_char;
 
 /// What a WSDL is sent as.
 pub(super) const WSDL: &str = "text/xml; charset=UTF-8";
@@ -172,10 +173,6 @@ fn element(name: &str, inside: &str) -> String {
 
 /// Writes text for XML, in an element or between double quotes. What XML can't hold becomes U+FFFD.
 pub(super) fn escaped(text: &str) -> String {
-    let is_char = |letter: char| {
-        matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
-            || letter > '\u{ffff}'
-    };
     let text: String =
         text.chars().map(|letter| if is_char(letter) { letter } else { '\u{fffd}' }).collect();
     escape(text).into_owned()
