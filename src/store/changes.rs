@@ -1,17 +1,19 @@
 //! The list of changes: appended in the order of commits, read from a number on.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
 };
 
-use super::SeaStore;
 use super::convert::broken;
 use super::entity::{change, change_head};
+use super::{SeaStore, audit};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, RoleId, UserId};
-use crate::domain::store::{Answer, Change, GrantChange, Mark, More, Seq, Tail};
+use crate::domain::store::{Answer, Audit, Change, GrantChange, Mark, More, Seq, Tail, Terms};
 use crate::domain::token::{GrantId, TokenDigest, TokenId};
 
 /// How many changes a page holds.
@@ -45,7 +47,51 @@ pub(super) async fn changes_from(store: &SeaStore, seq: Seq) -> Answer<Tail> {
         .await?;
     let more = if rows.len() < PAGE { More::No } else { More::Perhaps };
     let changes = rows.iter().map(|row| (mark(row), read_change(row))).collect();
-    Ok(Tail { changes, more })
+    Ok(Tail { changes, more, terms: Terms::default() })
+}
+
+/// Raises the terms to those of a replica.
+pub(super) async fn announce_terms(store: &SeaStore, terms: Terms) -> Answer<()> {
+    let transaction = store.begin().await?;
+    let head = change_head::Entity::find_by_id(1).lock_exclusive().one(&transaction).await?;
+    let known = read_terms(&head.ok_or_else(|| broken("change_head"))?);
+    let higher = Terms {
+        longest_lease: known.longest_lease.max(terms.longest_lease),
+        serve_stale: known.serve_stale.max(terms.serve_stale),
+    };
+    if higher == known {
+        return Ok(transaction.rollback().await?);
+    }
+    write_terms(&transaction, higher).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Sets the terms anew.
+pub(super) async fn set_terms(store: &SeaStore, terms: Terms, audit: &Audit) -> Answer<()> {
+    let transaction = store.begin().await?;
+    audit::insert(&transaction, std::slice::from_ref(audit)).await?;
+    write_terms(&transaction, terms).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn write_terms(connection: &impl ConnectionTrait, terms: Terms) -> Answer<()> {
+    let Terms { longest_lease, serve_stale } = terms;
+    change_head::Entity::update_many()
+        .col_expr(change_head::Column::MaxLeaseMs, Expr::value(millis(longest_lease)))
+        .col_expr(change_head::Column::ServeStaleMs, Expr::value(serve_stale.map(millis)))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+fn read_terms(head: &change_head::Model) -> Terms {
+    let time = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    Terms { longest_lease: time(head.max_lease_ms), serve_stale: head.serve_stale_ms.map(time) }
+}
+
+/// Whole milliseconds, rounded up: a lease must not look shorter than it is.
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
 }
 
 /// Appends changes, numbered under the lock of the head, each with eight bytes of the nonces.

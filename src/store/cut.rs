@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
 use super::convert::{read, token_kind_word};
 use super::entity::{grant, token, user};
-use super::revoke;
 use super::rows::read_token;
 use super::write::Write;
+use super::{SeaStore, revoke};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
-use crate::domain::store::{Answer, Change, GrantChange, PersonalTokens};
+use crate::domain::store::{Answer, Change, Committed, GrantChange, Order, PersonalTokens};
 use crate::domain::token::{GrantId, TokenKind};
 
 /// Fits grants that are good, as far as they go.
@@ -73,6 +73,19 @@ pub(super) async fn cut(
         .await?;
     write.change(Change::User(read("users.id", UserId::parse(&user.id))?));
     Ok(ended.rows_affected)
+}
+
+/// Raises the generation of all users. What each replica keeps is of before: it loads everything
+/// anew. Answers how many users there are.
+pub(super) async fn fence(store: &SeaStore, order: &Order) -> Answer<Committed<u64>> {
+    let mut write = store.write(order).await?;
+    let raised = user::Entity::update_many()
+        .col_expr(user::Column::Generation, Expr::col(user::Column::Generation).add(1))
+        .col_expr(user::Column::UpdatedAt, Expr::value(write.at().micros()))
+        .exec(write.on())
+        .await?;
+    write.change(Change::Unknown);
+    write.done(raised.rows_affected).await
 }
 
 /// Finds the live grants of live personal tokens. One of an older generation is dead already and

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::{
-    SeaStore, attempts, audit, changes, directory, facts, keys, purge, refresh, revoke, roles,
+    SeaStore, attempts, audit, changes, cut, directory, facts, keys, purge, refresh, revoke, roles,
     tokens,
 };
 use crate::domain::clock::Timestamp;
@@ -14,7 +14,7 @@ use crate::domain::store::{
     Answer, Attempt, AttemptStart, Audit, AuditEvent, AuditQuery, Bootstrapped, Committed,
     Inserted, JtiRevocation, KeyChange, KeyRow, KeyState, Mark, NamePage, NewTokens, NewUser,
     Order, PasswordHash, PasswordUpdate, Purged, RefreshRow, Revocation, Revoked, Seq, Store, Swap,
-    Swapped, Tail, TokenQuery, UserUpdate,
+    Swapped, Tail, Terms, TokenQuery, UserUpdate,
 };
 use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenDigest, TokenId};
 
@@ -26,6 +26,10 @@ impl Store for SeaStore {
 
     async fn changes_from(&self, seq: Seq) -> Answer<Tail> {
         changes::changes_from(self, seq).await
+    }
+
+    async fn announce_terms(&self, terms: Terms) -> Answer<()> {
+        changes::announce_terms(self, terms).await
     }
 
     async fn find_user(&self, id: UserId) -> Answer<Option<User>> {
@@ -233,6 +237,14 @@ impl Store for SeaStore {
 
     async fn list_audit(&self, query: &AuditQuery) -> Answer<Vec<AuditEvent>> {
         audit::list_audit(self, query).await
+    }
+
+    async fn set_terms(&self, terms: Terms, audit: &Audit) -> Answer<()> {
+        changes::set_terms(self, terms, audit).await
+    }
+
+    async fn fence(&self, order: &Order) -> Answer<Committed<u64>> {
+        cut::fence(self, order).await
     }
 
     async fn purge(&self, now: Timestamp, limit: u32) -> Answer<Purged> {

@@ -58,8 +58,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Answers the newest change. There is always one.
     async fn head(&self) -> Answer<Mark>;
 
-    /// Reads the changes from this number on, itself included, in one statement.
+    /// Reads the changes from this number on, itself included, in one statement, from the one
+    /// database that takes writes. It has a connection that nothing else waits for.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], also where the database that answered takes no writes.
     async fn changes_from(&self, seq: Seq) -> Answer<Tail>;
+
+    /// Announces, before the first lease is taken, what this replica will take: what is known to
+    /// all rises to it, and never falls by this.
+    async fn announce_terms(&self, terms: Terms) -> Answer<()>;
 
     /// Finds a user, with the roles they have.
     async fn find_user(&self, id: UserId) -> Answer<Option<User>>;
@@ -239,6 +247,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Lists events, newest first.
     async fn list_audit(&self, query: &AuditQuery) -> Answer<Vec<AuditEvent>>;
+
+    /// Sets the terms anew, where no replica needs those before any more.
+    async fn set_terms(&self, terms: Terms, audit: &Audit) -> Answer<()>;
+
+    /// Ends every grant and token that there is: raises the generation of all users. Answers how
+    /// many there are.
+    async fn fence(&self, order: &Order) -> Answer<Committed<u64>>;
 
     /// Removes up to `limit` dead rows of each sort: tokens and grants past their end or revoked
     /// for a day, revocations a day after what they revoked has ended, changes older than a day

@@ -1,5 +1,7 @@
 //! The list of changes: what makes kept facts untrue.
 
+use std::time::Duration;
+
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, RoleId, UserId};
 use crate::domain::token::{GrantId, TokenDigest, TokenId};
@@ -68,6 +70,18 @@ pub struct Tail {
     pub changes: Vec<(Mark, Change)>,
     /// Whether there may be more.
     pub more: More,
+    /// What the replicas had announced when it was read.
+    pub terms: Terms,
+}
+
+/// How long replicas may go on without having heard of a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The longest lease that any replica takes. Zero where none takes one that ends.
+    pub longest_lease: Duration,
+    /// How long some replica answers from its facts when the database is lost: then no change is
+    /// surely heard of before. `None`: none does.
+    pub serve_stale: Option<Duration>,
 }
 
 /// Whether a page was the last.
