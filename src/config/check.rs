@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,7 +13,9 @@ use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use super::load::Faults;
-use super::{Bootstrap, Database, Grpc, Keys, Log, Passwords, Rest, Settings, SignIn, Tokens};
+use super::{
+    Bootstrap, Database, Grpc, Keys, Log, Passwords, Replica, Rest, Settings, SignIn, Tokens,
+};
 use crate::domain::identity::Username;
 use crate::domain::password;
 use crate::rest;
@@ -27,6 +30,7 @@ impl Settings {
         self.grpc.check(&mut faults);
         self.rest.check(&mut faults);
         self.database.check(&mut faults);
+        self.replica.check(&mut faults);
         faults.take("keys.master_key", self.keys.decode());
         self.bootstrap.check(&mut faults);
         self.tokens.check(&mut faults);
@@ -122,6 +126,18 @@ impl Database {
         within(faults, "database.readers", self.readers, 1..=64);
         if !self.url.expose_secret().starts_with("sqlite:") {
             faults.add("database.url", "must be the URL of a SQLite file: `sqlite://tokend.db`");
+        }
+    }
+}
+
+impl Replica {
+    fn check(&self, faults: &mut Faults) {
+        let Self { lease, database_loss: _, stale_for } = self;
+        if !(Duration::from_millis(20)..=Duration::from_secs(10)).contains(lease) {
+            faults.add("replica.lease", "must be from 20ms to 10s");
+        }
+        if stale_for < lease || *stale_for > Duration::from_hours(24) {
+            faults.add("replica.stale_for", "must be from `replica.lease` to 24h");
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Settings {
     pub management: Management,
     /// The database.
     pub database: Database,
+    /// How this process keeps in step with others on the same database.
+    pub replica: Replica,
     /// The key that seals the others.
     pub keys: Keys,
     /// The first user.
@@ -73,6 +75,7 @@ impl Default for Settings {
             rest: Rest::default(),
             management: Management::default(),
             database: Database::default(),
+            replica: Replica::default(),
             keys: Keys::default(),
             bootstrap: Bootstrap::default(),
             tokens: Tokens::default(),
@@ -160,6 +163,41 @@ pub struct Database {
 impl Default for Database {
     fn default() -> Self {
         Self { url: "sqlite://tokend.db".into(), readers: 4, lock_wait: Duration::from_secs(5) }
+    }
+}
+
+words! {
+    /// What is done when the lease is over and the database does not answer.
+    DatabaseLoss {
+        /// Checks are refused.
+        Refuse = "refuse",
+        /// Checks are answered from what is known, for a while.
+        ServeStale = "serve_stale",
+    }
+}
+
+/// How a process keeps in step with others on the same database. On SQLite there are none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Replica {
+    /// How long it answers from memory without having asked the database; a revocation takes a
+    /// quarter longer.
+    #[serde(with = "text::duration")]
+    pub lease: Duration,
+    /// `refuse`, or `serve_stale`: revocations are not strict then.
+    pub database_loss: DatabaseLoss,
+    /// How old what it knows may become while it serves stale.
+    #[serde(with = "text::duration")]
+    pub stale_for: Duration,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_millis(200),
+            database_loss: DatabaseLoss::Refuse,
+            stale_for: Duration::from_mins(5),
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use super::facts::Capacity;
 use super::format::jwt::{Claims, Context};
 use super::hashing::{HashPool, PoolSize};
 use super::keys::{self, NewKey};
-use super::knowledge::{Knowledge, Lease, Sources};
+use super::knowledge::{Knowledge, Sources};
+use super::lease::{DatabaseLoss, Lease};
 use super::password::HashCost;
 use super::profile::{Format, Profile, Profiles};
 use super::random::Random;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub address_rate: AddressRate,
     /// How long facts may be believed.
     pub lease: Lease,
+    /// What is done when the database does not answer after that.
+    pub loss: DatabaseLoss,
     /// How many facts are kept.
     pub capacity: Capacity,
 }
@@ -130,6 +133,7 @@ impl Core {
             clock: Arc::clone(&clock),
             master: Arc::clone(&master),
             lease: settings.lease,
+            loss: settings.loss,
             capacity: settings.capacity,
         })
         .await?;
@@ -170,6 +174,12 @@ impl Core {
         flushed.and(retired).and(purged.map(drop))
     }
 
+    /// Keeps the facts in step with the database. Ends at once where nobody else changes it; else
+    /// it is for the caller to end it.
+    pub async fn keep_up(&self) {
+        self.knowledge.keep_up().await;
+    }
+
     /// Notes in the database when tokens were last used.
     ///
     /// # Errors
@@ -196,12 +206,15 @@ impl Core {
 
     /// Publishes what is kept as metrics.
     pub fn publish_metrics(&self) {
-        let (counts, lease_left) = self.knowledge.report();
+        let (counts, lease_left, age) = self.knowledge.report();
         for (sort, count) in counts {
             metrics::gauge!("tokend_facts", "sort" => sort).set(gauge(count));
         }
         metrics::gauge!("tokend_lease_left_seconds")
             .set(lease_left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+        if lease_left.is_some() {
+            metrics::gauge!("tokend_tail_lag_seconds").set(age.as_secs_f64());
+        }
         metrics::gauge!("tokend_hash_queue").set(gauge(self.hashes.waiting()));
     }
 

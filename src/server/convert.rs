@@ -1,12 +1,13 @@
 //! The settings in the words of those who need them.
 
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, http};
-use crate::config::{Callers, Settings};
+use crate::config::{Callers, DatabaseLoss as LossWord, Replica, Settings};
 use crate::domain::facts::Capacity;
 use crate::domain::hashing::PoolSize;
-use crate::domain::knowledge::Lease;
+use crate::domain::lease::{DatabaseLoss, Lease};
 use crate::domain::password::HashCost;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
@@ -37,10 +38,23 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
             per_minute: settings.sign_in.rate_per_minute,
             burst: settings.sign_in.burst,
         },
-        // One process has the database to itself.
-        lease: Lease::Endless,
+        lease: lease(settings),
+        loss: loss(&settings.replica),
         capacity: CAPACITY,
     })
+}
+
+fn lease(settings: &Settings) -> Lease {
+    // One process has a SQLite database to itself.
+    let is_alone = settings.database.url.expose_secret().starts_with("sqlite:");
+    if is_alone { Lease::Endless } else { Lease::For(settings.replica.lease) }
+}
+
+fn loss(replica: &Replica) -> DatabaseLoss {
+    match replica.database_loss {
+        LossWord::Refuse => DatabaseLoss::Refuse,
+        LossWord::ServeStale => DatabaseLoss::ServeStale(replica.stale_for),
+    }
 }
 
 /// 0 is one for each core.

@@ -126,6 +126,7 @@ impl Server {
         let services = grpc::routes(core.clone(), convert::grpc(&settings, &stop), &health)?;
         let tasks = TaskTracker::new();
         tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
+        tasks.spawn(keep_up(core.clone(), stop.clone()));
         let serving = tasks.spawn(grpc::serve(
             grpc,
             services.clone(),
@@ -250,6 +251,13 @@ async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {
                 }
             }
         }
+    }
+}
+
+async fn keep_up(core: Core, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = core.keep_up() => {}
     }
 }
 
