@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use super::load::Faults;
 use super::{
-    Bootstrap, Database, Grpc, Keys, Log, Passwords, Replica, Rest, Settings, SignIn, Tokens,
+    Bootstrap, Database, Grpc, Keys, Lifetime, Log, Passwords, Replica, Rest, Settings, SignIn,
+    Tokens, Upkeep,
 };
 use crate::domain::identity::Username;
 use crate::domain::password;
@@ -36,6 +37,7 @@ impl Settings {
         self.tokens.check(&mut faults);
         self.passwords.check(&mut faults);
         self.sign_in.check(&mut faults);
+        self.upkeep.check(&mut faults);
         self.log.check(&mut faults);
         match self.profiles() {
             Ok(profiles) => {
@@ -181,6 +183,15 @@ impl SignIn {
         within(faults, "sign_in.rate_per_minute", self.rate_per_minute, 1..=u32::MAX);
         within(faults, "sign_in.burst", self.burst, 1..=u32::MAX);
         self.lockout.check(faults, "sign_in.lockout");
+    }
+}
+
+impl Upkeep {
+    fn check(&self, faults: &mut Faults) {
+        let Self { audit_retention } = self;
+        if *audit_retention < Lifetime::For(Duration::from_hours(24)) {
+            faults.add("upkeep.audit_retention", "must be a day at least");
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Settings {
     pub passwords: Passwords,
     /// How sign-ins are held back.
     pub sign_in: SignIn,
+    /// What is removed in time.
+    pub upkeep: Upkeep,
     /// What is logged, and how.
     pub log: Log,
     /// How the process ends.
@@ -82,6 +84,7 @@ impl Default for Settings {
             authorize: Authorize::default(),
             passwords: Passwords::default(),
             sign_in: SignIn::default(),
+            upkeep: Upkeep::default(),
             log: Log::default(),
             shutdown: Shutdown::default(),
             profiles: profiles::built_in(),
@@ -265,6 +268,20 @@ pub struct Authorize {
 impl Default for Authorize {
     fn default() -> Self {
         Self { callers: Callers::Open }
+    }
+}
+
+/// What is removed in time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Upkeep {
+    /// How long audit events are kept: a duration, or `never` removed.
+    pub audit_retention: Lifetime,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { audit_retention: Lifetime::For(Duration::from_hours(400 * 24)) }
     }
 }
 

@@ -21,6 +21,7 @@ use super::random::Random;
 use super::seal::MasterKey;
 use super::sign_in::AddressLimit;
 use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Store};
+use super::token::TokenId;
 use super::uses::Uses;
 
 /// How many uses one transaction writes.
@@ -65,6 +66,8 @@ pub struct Settings {
     pub lockout: LockoutPolicy,
     /// How many tries one address has.
     pub address_rate: AddressRate,
+    /// How long events are remembered; `None`: for ever.
+    pub audit_retention: Option<Duration>,
     /// How long facts may be believed.
     pub lease: Lease,
     /// What is done when the database does not answer after that.
@@ -180,12 +183,35 @@ impl Core {
         self.knowledge.keep_up().await;
     }
 
+    /// Loads everything that is kept in memory anew.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: what was kept goes on as before.
+    pub async fn renew(&self) -> Result<(), Error> {
+        self.knowledge.renew().await
+    }
+
     /// Notes in the database when tokens were last used.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
     pub async fn flush_uses(&self) -> Result<(), Error> {
-        let uses = self.uses.list();
+        self.write_uses(self.uses.list()).await
+    }
+
+    /// Notes in the database which refresh tokens were put to use, so that other replicas take a
+    /// second use of the one before for what it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
+    pub async fn flush_refreshes(&self) -> Result<(), Error> {
+        self.write_uses(self.uses.list_refreshes()).await
+    }
+
+    async fn write_uses(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<(), Error> {
+        if uses.is_empty() {
+            return Ok(());
+        }
         // In small transactions, for there may be one writer, and others wait for it.
         for batch in uses.chunks(USES_PER_WRITE) {
             self.store.touch_tokens(batch).await?;

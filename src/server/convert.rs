@@ -4,7 +4,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, http};
-use crate::config::{Callers, DatabaseLoss as LossWord, Replica, Settings};
+use crate::config::{Callers, DatabaseLoss as LossWord, Lifetime, Replica, Settings};
 use crate::domain::facts::Capacity;
 use crate::domain::hashing::PoolSize;
 use crate::domain::lease::{DatabaseLoss, Lease};
@@ -37,6 +37,10 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         address_rate: AddressRate {
             per_minute: settings.sign_in.rate_per_minute,
             burst: settings.sign_in.burst,
+        },
+        audit_retention: match settings.upkeep.audit_retention {
+            Lifetime::For(time) => Some(time),
+            Lifetime::Never => None,
         },
         lease: lease(settings),
         loss: loss(&settings.replica),

@@ -14,6 +14,7 @@ mod authorize;
 mod create;
 mod customers;
 mod directory;
+mod fence;
 mod keys;
 mod layers;
 mod listing;

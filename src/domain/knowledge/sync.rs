@@ -111,6 +111,11 @@ impl Knowledge {
             let suspensions = known.facts.suspensions();
             let page = self.page(&known).await?;
             match known.facts.take_in(&page) {
+                Caught::Up if self.must_announce(page.terms) => {
+                    // Lowered by hand too early, or a backup of before was restored.
+                    warn!("the database forgot what this replica had announced");
+                    self.store.announce_terms(self.lease.terms(self.loss)).await?;
+                }
                 Caught::Up => {
                     known.facts.take_lease(self.lease, began, suspensions);
                     return Ok(page.terms);
@@ -124,6 +129,12 @@ impl Knowledge {
                 }
             }
         }
+    }
+
+    /// Whether a revoker that reads these terms would not wait for this replica.
+    fn must_announce(&self, terms: Terms) -> bool {
+        let own = self.lease.terms(self.loss);
+        terms.longest_lease < own.longest_lease || terms.serve_stale < own.serve_stale
     }
 
     async fn page(&self, known: &Known) -> Result<Tail, Error> {
