@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::load::Faults;
 use super::{
-    Bootstrap, Database, Grpc, Keys, Lifetime, Log, Passwords, Replica, Rest, Settings, SignIn,
-    Tokens, Upkeep,
+    Bootstrap, Database, Facts, Grpc, Keys, Lifetime, Log, Passwords, Replica, Rest, Settings,
+    SignIn, Tokens, Upkeep,
 };
 use crate::domain::identity::Username;
 use crate::domain::password;
@@ -32,6 +32,7 @@ impl Settings {
         self.rest.check(&mut faults);
         self.database.check(&mut faults);
         self.replica.check(&mut faults);
+        self.facts.check(&mut faults);
         faults.take("keys.master_key", self.keys.decode());
         self.bootstrap.check(&mut faults);
         self.tokens.check(&mut faults);
@@ -141,6 +142,14 @@ impl Replica {
         if stale_for < lease || *stale_for > Duration::from_hours(24) {
             faults.add("replica.stale_for", "must be from `replica.lease` to 24h");
         }
+    }
+}
+
+impl Facts {
+    fn check(&self, faults: &mut Faults) {
+        let Self { tokens, users } = self;
+        within(faults, "facts.tokens", *tokens, 1..=100_000_000);
+        within(faults, "facts.users", *users, 1..=100_000_000);
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Settings {
     pub database: Database,
     /// How this process keeps in step with others on the same database.
     pub replica: Replica,
+    /// How much is kept in memory.
+    pub facts: Facts,
     /// The key that seals the others.
     pub keys: Keys,
     /// The first user.
@@ -78,6 +80,7 @@ impl Default for Settings {
             management: Management::default(),
             database: Database::default(),
             replica: Replica::default(),
+            facts: Facts::default(),
             keys: Keys::default(),
             bootstrap: Bootstrap::default(),
             tokens: Tokens::default(),
@@ -201,6 +204,22 @@ impl Default for Replica {
             database_loss: DatabaseLoss::Refuse,
             stale_for: Duration::from_mins(5),
         }
+    }
+}
+
+/// How much is kept in memory of what was read from the database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Facts {
+    /// How many tokens, and how many verified JWTs: about 0.5 KiB each.
+    pub tokens: usize,
+    /// How many users, and how many grants and roles: about 0.5 KiB each.
+    pub users: usize,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self { tokens: 100_000, users: 100_000 }
     }
 }
 

@@ -12,9 +12,6 @@ use crate::domain::password::HashCost;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
 
-/// About 0.5 KiB each.
-const CAPACITY: Capacity = Capacity { tokens: 100_000, users: 100_000 };
-
 pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
     let passwords = &settings.passwords;
     let hash_cost = HashCost {
@@ -44,7 +41,7 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         },
         lease: lease(settings),
         loss: loss(&settings.replica),
-        capacity: CAPACITY,
+        capacity: Capacity { tokens: settings.facts.tokens, users: settings.facts.users },
     })
 }
 
