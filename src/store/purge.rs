@@ -13,6 +13,7 @@ use sea_orm::{
 use super::SeaStore;
 use super::attempts::NETWORK_LIFE;
 use super::entity::{attempt, change, grant, revocation, sign_in_network, token};
+use super::retry::commit;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Purged};
 
@@ -36,7 +37,7 @@ pub(super) async fn purge(store: &SeaStore, now: Timestamp, limit: u32) -> Answe
     let before = now.minus(NETWORK_LIFE).micros();
     networks(&transaction, before, limit).await?;
     attempts(&transaction, now, limit).await?;
-    transaction.commit().await?;
+    commit(transaction).await?;
     Ok(purged)
 }
 
