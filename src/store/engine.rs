@@ -27,6 +27,9 @@ pub(super) trait Engine: Send + Sync {
     /// Lets the statements of a transaction take as long as they need.
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr>;
 
+    /// The database's own time of day, in microseconds, as an expression.
+    fn clock(&self) -> &'static str;
+
     /// Reads a page of the changes from a number on by [`tail_statement`], on a connection of its
     /// own. One that was left midway is not used again.
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr>;

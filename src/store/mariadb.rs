@@ -201,6 +201,10 @@ impl Engine for MariaDb {
         Ok(())
     }
 
+    fn clock(&self) -> &'static str {
+        "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+    }
+
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {
         let read = async {
             let mut connection = self.pools.tail().await?;

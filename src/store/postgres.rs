@@ -142,6 +142,10 @@ impl Engine for Postgres {
         Ok(())
     }
 
+    fn clock(&self) -> &'static str {
+        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    }
+
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {
         let read = async {
             let mut connection = self.pools.tail().await?;

@@ -110,6 +110,10 @@ impl Engine for Sqlite {
         Ok(())
     }
 
+    fn clock(&self) -> &'static str {
+        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+    }
+
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {
         let query = sqlx::query(AssertSqlSafe(self.tail.as_str())).bind(from);
         let rows = query.fetch_all(&self.pools.tail).await;
