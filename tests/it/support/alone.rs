@@ -12,6 +12,8 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{Layer, Registry};
 
+use super::database::Kind;
+
 /// Set in the process that is for one test.
 const CHILD: &str = "TOKEND_TEST_ALONE";
 /// Where the driver tells of each statement.
@@ -36,6 +38,7 @@ pub(crate) fn alone(test: &str) -> Option<Arc<Log>> {
     let output = Command::new(std::env::current_exe().expect("this binary"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, test)
+        .envs(Kind::of_this_run().environment())
         .output()
         .expect("a process");
     let said = String::from_utf8_lossy(&output.stdout);

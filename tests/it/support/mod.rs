@@ -26,6 +26,7 @@ pub(crate) mod apart;
 pub(crate) mod api;
 pub(crate) mod check;
 pub(crate) mod clock;
+pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod refusal;
 
