@@ -16,7 +16,7 @@ fn copies_what_a_template_holds() {
     if Kind::of_this_run() == Kind::Sqlite {
         return;
     }
-    let first = Database::empty();
+    let first = Database::empty(Kind::of_this_run());
     first.run("CREATE TABLE t (a VARCHAR(9) PRIMARY KEY); INSERT INTO t VALUES ('one')");
     let template = first.into_template();
     let (one, other) = (Database::copy(&template), Database::copy(&template));
@@ -32,7 +32,7 @@ fn ends_the_server_of_a_process_that_is_killed() {
         return;
     }
     if std::env::var_os(VICTIM).is_some() {
-        let url = format!("{}\n", Database::empty().url());
+        let url = format!("{}\n", Database::empty(Kind::of_this_run()).url());
         std::io::stderr().write_all(url.as_bytes()).unwrap();
         thread::park();
     }

@@ -97,11 +97,11 @@ enum Origin {
 }
 
 impl Database {
-    /// Makes an empty one of the kind that this process tests.
-    pub(crate) fn empty() -> Self {
-        match Kind::of_this_run() {
+    /// Makes an empty one.
+    pub(crate) fn empty(kind: Kind) -> Self {
+        match kind {
             Kind::Sqlite => Self::file(),
-            kind @ (Kind::Postgres | Kind::Mariadb) => {
+            Kind::Postgres | Kind::Mariadb => {
                 let (name, server) = (new_name(), Server::of(kind));
                 server.admin.create(&name);
                 Self { url: server.url(&name), place: Place::Server { name, server } }
@@ -109,8 +109,8 @@ impl Database {
         }
     }
 
-    /// Makes room for a file of SQLite, whatever this process tests.
-    pub(crate) fn file() -> Self {
+    /// Makes room for a file.
+    fn file() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join(FILE).display());
         Self { url, place: Place::Folder(folder) }
@@ -149,6 +149,13 @@ impl Database {
     /// Where it is. On a server, it holds a password.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match &self.place {
+            Place::Folder(_) => Kind::Sqlite,
+            Place::Server { server, .. } => server.kind,
+        }
     }
 
     /// The folder of the file, where it is one.

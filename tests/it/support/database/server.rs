@@ -22,7 +22,7 @@ pub(super) struct Programs(pub(super) Vec<(&'static str, PathBuf)>);
 
 /// A server of databases.
 pub(super) struct Server {
-    kind: Kind,
+    pub(super) kind: Kind,
     port: u16,
     password: String,
     pub(super) admin: Admin,
