@@ -15,6 +15,7 @@ mod create;
 mod customers;
 mod databases;
 mod directory;
+mod fence;
 mod keys;
 mod layers;
 mod listing;
