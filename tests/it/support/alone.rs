@@ -86,7 +86,9 @@ impl Log {
         let mut line = Line(format!("{} {}", metadata.level(), metadata.target()));
         fields(&mut line);
         if metadata.target() == STATEMENTS {
-            self.statements.send_modify(|statements| statements.push(line.0.clone()));
+            // MariaDB quotes in its own way.
+            let statement = line.0.replace('`', "\"");
+            self.statements.send_modify(|statements| statements.push(statement));
         }
         self.lines.lock().expect("nobody panics with it").push(line.0);
     }
