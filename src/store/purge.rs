@@ -13,6 +13,7 @@ use sea_orm::{
 use super::SeaStore;
 use super::attempts::NETWORK_LIFE;
 use super::entity::{attempt, audit_event, change, grant, revocation, sign_in_network, token};
+use super::retry::commit;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Purge, Purged};
 
@@ -41,7 +42,7 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     let before = now.minus(NETWORK_LIFE).micros();
     networks(&transaction, before, limit).await?;
     attempts(&transaction, now, limit).await?;
-    transaction.commit().await?;
+    commit(transaction).await?;
     Ok(purged)
 }
 
