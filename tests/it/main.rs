@@ -13,6 +13,7 @@ mod audit;
 mod authorize;
 mod create;
 mod customers;
+mod databases;
 mod directory;
 mod fence;
 mod keys;
