@@ -17,6 +17,7 @@ use tokend::server::remote;
 mod bad_input;
 mod commands;
 mod crash;
+mod deploy;
 mod first_start;
 mod readme;
 mod shell;
