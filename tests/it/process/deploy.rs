@@ -1,6 +1,6 @@
 //! What is handed to those who run tokend in containers: the compose files, the image, the proxy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -53,7 +53,7 @@ fn pair(line: &str, between: &str) -> Option<(String, String)> {
 fn services(file: &str) -> BTreeMap<String, Service> {
     let script = format!("cd '{ROOT}' && docker-compose --profile split -f {file} config");
     let text = shell::run(&format!("unset TOKEND_PUBLIC_URL TOKEND_COMMIT\n{script}"));
-    let (_, text) = text.split_once("\nservices:\n").unwrap();
+    let (_, text) = text.split_once("services:\n").unwrap();
     let (mut services, mut service, mut key) = (BTreeMap::new(), String::new(), String::new());
     for line in text.lines().take_while(|line| line.starts_with(' ')) {
         let word = line.trim_start();
@@ -115,6 +115,7 @@ fn gives_each_container_settings_that_it_starts_with() {
     }
     let place = Place::new();
     make_secrets(&place);
+    place.write("secrets/database_url", "sqlite://tokend.db");
     let mut checked = Vec::new();
     for (name, service) in FILES.into_iter().flat_map(services) {
         if service.lines("image") == ["tokend:latest"] {
@@ -164,15 +165,11 @@ fn hands_the_builder_what_a_build_reads_and_nothing_else() {
         let (sources, _) = words.rsplit_once(' ').unwrap();
         sources.split(' ')
     });
-    let copied: Vec<_> = copied.collect();
+    let copied: BTreeSet<_> = copied.collect();
     let ignored = read(".dockerignore");
-    let admitted: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let admitted: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     assert!(ignored.lines().any(|line| line == "*"));
-    assert_eq!({ let mut copied = copied.clone(); copied.sort_unstable(); copied }, {
-        let mut admitted = admitted;
-        admitted.sort_unstable();
-        admitted
-    });
+    assert_eq!(copied, admitted);
     for source in copied {
         shell::run(&format!("cp -r '{ROOT}/{source}' '{}'", place.folder.path().display()));
     }
@@ -207,7 +204,6 @@ impl Proxy {
             ("bind 10.215.81.2:50052".to_owned(), "bind unix@shim.socket".to_owned()),
             ("rest:8080 port 8080".to_owned(), format!("{management} port {port}")),
             ("port 9090".to_owned(), format!("port {port}")),
-            ("log stdout".to_owned(), "log stderr".to_owned()),
         ];
         for (theirs, ours) in own.into_iter().chain(replicas) {
             assert!(text.contains(&theirs), "{theirs}");
@@ -215,8 +211,9 @@ impl Proxy {
         }
         place.write("haproxy.cfg", &text);
         let mut command = Command::new("haproxy");
-        command.args(["-db", "-q", "-f", "haproxy.cfg"]).current_dir(place.folder.path());
-        command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(Stdio::null());
+        command.args(["-db", "-f", "haproxy.cfg"]).current_dir(place.folder.path());
+        command.stdin(Stdio::from(OwnedFd::from(listener)));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         Self { child: command.spawn().unwrap(), grpc }
     }
 
