@@ -3,6 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
+mod dialect;
 mod m20261122_000001_first;
 mod m20261122_000002_lockout;
 

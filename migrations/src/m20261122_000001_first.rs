@@ -2,10 +2,9 @@
 //! are words, digests and salts are bytes: the same on every database.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary_len_null, blob, integer, string_len, string_len_null,
-    text, text_null,
-};
+use sea_orm_migration::schema::{big_integer, big_integer_null, binary_len_null, blob, integer};
+
+use crate::dialect::Dialect;
 
 const UUID: u32 = 36;
 const WORD: u32 = 32;
@@ -21,11 +20,14 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in tables() {
-            manager.create_table(table).await?;
+        let dialect = Dialect::of(manager).await?;
+        for table in tables(&dialect) {
+            manager.create_table(dialect.table(table)).await?;
         }
-        for index in indexes() {
-            manager.create_index(index).await?;
+        for (table, name, index) in indexes() {
+            if !dialect.may_be_half_done() || !manager.has_index(table, name).await? {
+                manager.create_index(index).await?;
+            }
         }
         for row in rows()? {
             manager.execute(row).await?;
@@ -34,68 +36,68 @@ impl MigrationTrait for Migration {
     }
 }
 
-fn tables() -> [TableCreateStatement; 13] {
+fn tables(text: &Dialect) -> [TableCreateStatement; 13] {
     [
-        users(),
-        roles(),
-        user_roles(),
-        grants(),
-        tokens(),
-        revocations(),
-        keys(),
-        changes(),
+        users(text),
+        roles(text),
+        user_roles(text),
+        grants(text),
+        tokens(text),
+        revocations(text),
+        keys(text),
+        changes(text),
         change_head(),
-        attempts(),
-        sign_in_networks(),
-        audit_events(),
-        meta(),
+        attempts(text),
+        sign_in_networks(text),
+        audit_events(text),
+        meta(text),
     ]
 }
 
-fn users() -> TableCreateStatement {
+fn users(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("users")
-        .col(string_len("id", UUID).primary_key())
-        .col(string_len("realm", NAME))
-        .col(string_len("username", TEXT))
-        .col(string_len("username_key", FOLDED_NAME))
-        .col(string_len("display_name", TEXT))
-        .col(text_null("password_hash"))
-        .col(string_len("state", WORD))
+        .col(text.short("id", UUID).primary_key())
+        .col(text.short("realm", NAME))
+        .col(text.short("username", TEXT))
+        .col(text.short("username_key", FOLDED_NAME))
+        .col(text.short("display_name", TEXT))
+        .col(text.long_or_null("password_hash"))
+        .col(text.short("state", WORD))
         .col(big_integer("generation"))
         .col(big_integer("created_at"))
         .col(big_integer("updated_at"))
         .take()
 }
 
-fn roles() -> TableCreateStatement {
+fn roles(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("roles")
-        .col(string_len("id", UUID).primary_key())
-        .col(string_len("realm", NAME))
-        .col(string_len("name", NAME))
-        .col(string_len("description", TEXT))
+        .col(text.short("id", UUID).primary_key())
+        .col(text.short("realm", NAME))
+        .col(text.short("name", NAME))
+        .col(text.short("description", TEXT))
         // A JSON array of text.
-        .col(text("permissions"))
+        .col(text.long("permissions"))
         .take()
 }
 
-fn user_roles() -> TableCreateStatement {
+fn user_roles(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("user_roles")
-        .col(string_len("user_id", UUID))
-        .col(string_len("role_id", UUID))
+        .col(text.short("user_id", UUID))
+        .col(text.short("role_id", UUID))
         .primary_key(Index::create().col("user_id").col("role_id"))
         .foreign_key(ForeignKey::create().from("user_roles", "user_id").to("users", "id"))
         .foreign_key(ForeignKey::create().from("user_roles", "role_id").to("roles", "id"))
         .take()
 }
 
-fn grants() -> TableCreateStatement {
+fn grants(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("grants")
-        .col(string_len("id", UUID).primary_key())
-        .col(string_len("user_id", UUID))
+        .col(text.short("id", UUID).primary_key())
+        .col(text.short("user_id", UUID))
         .col(big_integer("generation"))
         .col(big_integer("created_at"))
         .col(big_integer_null("expires_at"))
@@ -104,20 +106,20 @@ fn grants() -> TableCreateStatement {
         .take()
 }
 
-fn tokens() -> TableCreateStatement {
+fn tokens(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("tokens")
-        .col(string_len("id", NAME).primary_key())
-        .col(string_len("user_id", UUID))
-        .col(string_len("grant_id", UUID))
-        .col(string_len("display_name", TEXT))
-        .col(string_len("profile", NAME))
-        .col(string_len("kind", WORD))
+        .col(text.short("id", NAME).primary_key())
+        .col(text.short("user_id", UUID))
+        .col(text.short("grant_id", UUID))
+        .col(text.short("display_name", TEXT))
+        .col(text.short("profile", NAME))
+        .col(text.short("kind", WORD))
         // A JSON array of role ids; null where none was chosen.
-        .col(text_null("roles"))
+        .col(text.long_or_null("roles"))
         // Null for a JWT.
         .col(binary_len_null("digest", 32))
-        .col(string_len("key_id", NAME))
+        .col(text.short("key_id", NAME))
         .col(big_integer("created_at"))
         .col(big_integer_null("expires_at"))
         .col(big_integer_null("revoked_at"))
@@ -125,48 +127,48 @@ fn tokens() -> TableCreateStatement {
         // The rest is there for a refresh token that was swapped for its successor.
         .col(big_integer_null("swapped_at"))
         .col(binary_len_null("successor_salt", 16))
-        .col(string_len_null("successor_key_id", NAME))
-        .col(string_len_null("successor_id", NAME))
+        .col(text.short_or_null("successor_key_id", NAME))
+        .col(text.short_or_null("successor_id", NAME))
         .foreign_key(ForeignKey::create().from("tokens", "grant_id").to("grants", "id"))
         .foreign_key(ForeignKey::create().from("tokens", "user_id").to("users", "id"))
         .take()
 }
 
 /// What JWTs are refused by. Outlives the rows that it tells of, so no foreign key.
-fn revocations() -> TableCreateStatement {
+fn revocations(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("revocations")
-        .col(string_len("kind", WORD))
-        .col(string_len("id", NAME))
-        .col(string_len("grant_id", UUID))
+        .col(text.short("kind", WORD))
+        .col(text.short("id", NAME))
+        .col(text.short("grant_id", UUID))
         .col(big_integer_null("until"))
         .primary_key(Index::create().col("kind").col("id"))
         .take()
 }
 
-fn keys() -> TableCreateStatement {
+fn keys(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("keys")
-        .col(string_len("id", NAME).primary_key())
-        .col(string_len("purpose", WORD))
-        .col(string_len("profile", NAME))
-        .col(string_len("algorithm", WORD))
-        .col(string_len("state", WORD))
+        .col(text.short("id", NAME).primary_key())
+        .col(text.short("purpose", WORD))
+        .col(text.short("profile", NAME))
+        .col(text.short("algorithm", WORD))
+        .col(text.short("state", WORD))
         // Purpose and profile where the key is active, else null: so there is one active at most.
-        .col(string_len_null("active_for", 2 * NAME).unique_key())
+        .col(text.short_or_null("active_for", 2 * NAME).unique_key())
         .col(blob("sealed"))
         .col(big_integer("created_at"))
         .col(big_integer_null("retired_at"))
         .take()
 }
 
-fn changes() -> TableCreateStatement {
+fn changes(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("changes")
         .col(big_integer("seq").primary_key())
         .col(big_integer("nonce"))
-        .col(string_len("kind", WORD))
-        .col(string_len("key", NAME))
+        .col(text.short("kind", WORD))
+        .col(text.short("key", NAME))
         .col(big_integer_null("until"))
         .col(big_integer("committed_at"))
         .take()
@@ -183,21 +185,21 @@ fn change_head() -> TableCreateStatement {
         .take()
 }
 
-fn attempts() -> TableCreateStatement {
+fn attempts(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("attempts")
-        .col(string_len("bucket", TEXT).primary_key())
+        .col(text.short("bucket", TEXT).primary_key())
         .col(big_integer("failures"))
         .col(big_integer("last_failure_at"))
         .col(big_integer_null("locked_until"))
         .take()
 }
 
-fn sign_in_networks() -> TableCreateStatement {
+fn sign_in_networks(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("sign_in_networks")
-        .col(string_len("user_id", UUID))
-        .col(string_len("network", NAME))
+        .col(text.short("user_id", UUID))
+        .col(text.short("network", NAME))
         // Since when it has been known without a gap.
         .col(big_integer("since"))
         .col(big_integer("last_at"))
@@ -206,44 +208,48 @@ fn sign_in_networks() -> TableCreateStatement {
         .take()
 }
 
-fn audit_events() -> TableCreateStatement {
+fn audit_events(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("audit_events")
         .col(big_integer("id").primary_key().auto_increment())
         .col(big_integer("at"))
-        .col(string_len("action", NAME))
-        .col(string_len("outcome", NAME))
-        .col(string_len("realm", NAME))
-        .col(string_len("actor", NAME))
-        .col(string_len("target", TEXT))
-        .col(string_len("client_address", NAME))
+        .col(text.short("action", NAME))
+        .col(text.short("outcome", NAME))
+        .col(text.short("realm", NAME))
+        .col(text.short("actor", NAME))
+        .col(text.short("target", TEXT))
+        .col(text.short("client_address", NAME))
         .take()
 }
 
-fn meta() -> TableCreateStatement {
+fn meta(text: &Dialect) -> TableCreateStatement {
     Table::create()
         .table("meta")
-        .col(string_len("name", NAME).primary_key())
-        .col(text("value"))
+        .col(text.short("name", NAME).primary_key())
+        .col(text.long("value"))
         .take()
 }
 
-fn indexes() -> Vec<IndexCreateStatement> {
+fn indexes() -> Vec<(&'static str, &'static str, IndexCreateStatement)> {
     let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
         let mut index = Index::create().name(name).table(table).take();
         for column in columns {
             index.col(*column);
         }
-        index
+        (table, name, index)
+    };
+    let unique = |name: &'static str, table: &'static str, columns: &[&'static str]| {
+        let (table, name, mut index) = index(name, table, columns);
+        (table, name, index.unique().take())
     };
     vec![
-        index("users_name", "users", &["realm", "username_key"]).unique().take(),
-        index("roles_name", "roles", &["realm", "name"]).unique().take(),
+        unique("users_name", "users", &["realm", "username_key"]),
+        unique("roles_name", "roles", &["realm", "name"]),
         index("user_roles_role", "user_roles", &["role_id"]),
         index("grants_user", "grants", &["user_id", "revoked_at"]),
         index("grants_expires", "grants", &["expires_at"]),
         index("grants_revoked", "grants", &["revoked_at"]),
-        index("tokens_digest", "tokens", &["digest"]).unique().take(),
+        unique("tokens_digest", "tokens", &["digest"]),
         // Read backwards: newest first.
         index("tokens_user", "tokens", &["user_id", "created_at", "id"]),
         index("tokens_grant", "tokens", &["grant_id"]),
@@ -266,21 +272,26 @@ fn rows() -> Result<[InsertStatement; 3], DbErr> {
     aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| DbErr::Custom("the machine gave no randomness".to_owned()))?;
     let nonce = i64::from_ne_bytes(nonce);
+    // On MariaDB an earlier start may have been ended between two of them.
+    let once = |key: &'static str| OnConflict::column(key).do_nothing_on([key]).to_owned();
     Ok([
         Query::insert()
             .into_table("changes")
             .columns(["seq", "nonce", "kind", "key", "committed_at"])
             .values_panic([1.into(), nonce.into(), "keys".into(), "".into(), 0.into()])
+            .on_conflict(once("seq"))
             .take(),
         Query::insert()
             .into_table("change_head")
             .columns(["id", "seq", "max_lease_ms"])
             .values_panic([1.into(), 1.into(), 0.into()])
+            .on_conflict(once("id"))
             .take(),
         Query::insert()
             .into_table("meta")
             .columns(["name", "value"])
             .values_panic(["min_version".into(), "1".into()])
+            .on_conflict(once("name"))
             .take(),
     ])
 }

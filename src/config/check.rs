@@ -24,6 +24,9 @@ use crate::rest;
 /// Of 32 random bytes fewer differ once in 10^14 draws.
 const LEAST_DISTINCT_BYTES: usize = 16;
 
+/// What the URL of a database begins with.
+const SCHEMES: [&str; 5] = ["sqlite:", "postgres://", "postgresql://", "mariadb://", "mysql://"];
+
 impl Settings {
     /// Lists what makes no sense, all of it.
     pub(super) fn faults(&self) -> Faults {
@@ -127,8 +130,16 @@ impl Rest {
 impl Database {
     fn check(&self, faults: &mut Faults) {
         within(faults, "database.readers", self.readers, 1..=64);
-        if !self.url.expose_secret().starts_with("sqlite:") {
-            faults.add("database.url", "must be the URL of a SQLite file: `sqlite://tokend.db`");
+        within(faults, "database.writers", self.writers, 1..=64);
+        if self.connection_wait.is_zero() {
+            faults.add("database.connection_wait", "must be longer than nothing");
+        }
+        let url = self.url.expose_secret();
+        if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+            faults.add(
+                "database.url",
+                "must begin with sqlite://, postgres://, mariadb:// or mysql://",
+            );
         }
     }
 }

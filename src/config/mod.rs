@@ -161,14 +161,25 @@ pub struct Database {
     pub url: SecretString,
     /// How many connections read at once.
     pub readers: u32,
-    /// How long a start waits for the process that holds the database.
+    /// How many connections write at once. SQLite has one.
+    pub writers: u32,
+    /// How long a call waits for a connection, and a start for the server.
+    #[serde(with = "text::duration")]
+    pub connection_wait: Duration,
+    /// How long a start waits for the process that holds the database. SQLite's alone.
     #[serde(with = "text::duration")]
     pub lock_wait: Duration,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: "sqlite://tokend.db".into(), readers: 4, lock_wait: Duration::from_secs(5) }
+        Self {
+            url: "sqlite://tokend.db".into(),
+            readers: 4,
+            writers: 8,
+            connection_wait: Duration::from_secs(5),
+            lock_wait: Duration::from_secs(5),
+        }
     }
 }
 

@@ -48,6 +48,12 @@ pub enum StartError {
         /// What is wrong with it.
         fault: String,
     },
+    /// No master key is set, and there is no file that could hold it.
+    #[error(
+        "keys.master_key must be set where the database is on a server, the same for every replica: \
+         draw one by `openssl rand -base64 32`"
+    )]
+    NoMasterKey,
     /// The master key in the settings is none.
     #[error("keys.master_key: {0}")]
     MasterKey(&'static str),

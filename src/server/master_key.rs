@@ -21,20 +21,22 @@ pub(super) enum SealedKeys {
     None,
 }
 
-/// Finds the master key; at the very first start makes one, in `<database>.key` with mode 0600.
+/// Finds the master key. Where none is set and the database is a file, it is in `<database>.key`,
+/// which is made with mode 0600 at the very first start.
 ///
 /// # Errors
-/// The file can't be read, others may read it, it holds no key; or the database holds sealed keys
+/// None is set, and the database is on a server; the file can't be read, others may read it, it holds no key; or the database holds sealed keys
 /// and the file is gone: then no new one is made.
 pub(super) fn find(
     settings: &Settings,
-    database: &Path,
+    database: Option<&Path>,
     sealed: SealedKeys,
     random: &dyn Random,
 ) -> Result<MasterKey, StartError> {
     if let Some(bytes) = settings.keys.decode().map_err(StartError::MasterKey)? {
         return MasterKey::new(bytes.as_slice()).map_err(StartError::MasterKey);
     }
+    let database = database.ok_or(StartError::NoMasterKey)?;
     let path = PathBuf::from(format!("{}.key", database.display()));
     match File::open(&path) {
         Ok(file) => read(&path, file),

@@ -94,7 +94,7 @@ impl Server {
         let opened = open::open(&settings, wiring, lock).await?;
         match welcome::first_user(&opened.core, &settings, &addresses).await {
             Ok(welcome) => {
-                opened.lock.set_addresses(&addresses)?;
+                opened.announce(&addresses)?;
                 Ok(Self { opened, grpc, rest, management, addresses, metrics, welcome, settings })
             }
             Err(error) => {

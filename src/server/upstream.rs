@@ -16,7 +16,7 @@ use crate::store::lock::DatabaseLock;
 pub enum Reached {
     /// Over the network: the caller must prove themselves.
     Remote(Upstream),
-    /// In this process, on a database that no server holds: the operator.
+    /// In this process, on a database that no server holds, or that many share: the operator.
     Local(Upstream, Local),
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Reached {
     }
 }
 
-/// The local database, held while a command runs on it.
+/// The database, held while a command runs on it.
 pub struct Local(Opened);
 
 impl Local {
@@ -48,7 +48,16 @@ pub async fn reach(settings: &Settings, server: Option<&Uri>) -> Result<Reached,
     if let Some(url) = server {
         return Ok(Reached::Remote(Upstream::remote(remote(url)?)));
     }
-    let database = open::path(settings)?;
+    if let Some(reached) = holder(settings)? {
+        return Ok(reached);
+    }
+    let (upstream, opened) = operator(settings).await?;
+    Ok(Reached::Local(upstream, Local(opened)))
+}
+
+/// Finds the server that holds the database, where that is a file. One on a server is shared.
+fn holder(settings: &Settings) -> Result<Option<Reached>, StartError> {
+    let Some(database) = open::file(settings)? else { return Ok(None) };
     if let Some(address) = DatabaseLock::holder(&database)?.and_then(|holder| holder.grpc) {
         let url = Uri::builder()
             .scheme("http")
@@ -56,13 +65,9 @@ pub async fn reach(settings: &Settings, server: Option<&Uri>) -> Result<Reached,
             .path_and_query("/")
             .build()
             .map_err(std::io::Error::other)?;
-        return Ok(Reached::Remote(Upstream::remote(remote(&url)?)));
+        return Ok(Some(Reached::Remote(Upstream::remote(remote(&url)?))));
     }
-    if !database.exists() {
-        return Err(StartError::NoDatabase(database));
-    }
-    let (upstream, opened) = operator(settings).await?;
-    Ok(Reached::Local(upstream, Local(opened)))
+    if database.exists() { Ok(None) } else { Err(StartError::NoDatabase(database)) }
 }
 
 /// A channel to a server. It connects at the first call, and anew after a break.

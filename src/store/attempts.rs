@@ -20,6 +20,7 @@ use super::convert::password_hash;
 use super::directory::named;
 use super::entity::{attempt, sign_in_network};
 use super::facts::user_row;
+use super::retry::commit;
 use super::rows::read_user;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
@@ -52,7 +53,7 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
     if row.locked_until.is_some() {
         audit::insert(&transaction, std::slice::from_ref(lock_audit)).await?;
     }
-    transaction.commit().await?;
+    commit(transaction).await?;
     Ok(match found {
         Some((user, password_hash)) => AttemptStart::Known { user, password_hash },
         None => AttemptStart::Unknown,
@@ -71,7 +72,7 @@ pub(super) async fn succeed_attempt(
     if !attempt.network.is_empty() {
         remember(&transaction, user, &attempt.network, attempt.at).await?;
     }
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }
 
 /// Takes back the count of an attempt that was never judged, and the lock that it caused.
@@ -92,7 +93,7 @@ pub(super) async fn cancel_attempt(store: &SeaStore, attempt: &Attempt) -> Answe
     let failures = row.failures - 1;
     let forgiven = cmp::min(row.forgiven, failures);
     write(&transaction, &attempt::Model { failures, locked_until, forgiven, ..row }).await?;
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }
 
 /// Lifts the locks of a user.

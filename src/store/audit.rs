@@ -18,7 +18,7 @@ pub(super) async fn insert(connection: &impl ConnectionTrait, events: &[Audit]) 
 
 /// Remembers an event that no mutation carries.
 pub(super) async fn insert_audit(store: &SeaStore, audit: &Audit) -> Answer<()> {
-    insert(&store.writer, std::slice::from_ref(audit)).await
+    insert(&store.writers, std::slice::from_ref(audit)).await
 }
 
 /// Lists events, newest first.

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _,
 };
 
 use super::convert::broken;
+use super::engine::PAGE;
 use super::entity::{change, change_head};
+use super::retry::commit;
 use super::{SeaStore, audit};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, RoleId, UserId};
-use crate::domain::store::{Answer, Audit, Change, GrantChange, Mark, More, Seq, Tail, Terms};
+use crate::domain::store::{
+    Answer, Audit, Change, GrantChange, Mark, More, Seq, StoreError, Tail, Terms,
+};
 use crate::domain::token::{GrantId, TokenDigest, TokenId};
-
-/// How many changes a page holds.
-const PAGE: usize = 512;
 
 /// The word for a revoked `jti`, in `changes` and `revocations` alike.
 pub(super) const JTI: &str = "jti";
@@ -37,24 +37,38 @@ pub(super) async fn head(store: &SeaStore) -> Answer<Mark> {
     newest.map(|row| mark(&row)).ok_or_else(|| broken("changes"))
 }
 
-/// Reads a page of changes.
+/// Reads a page of changes, and what else the tail must know of the same moment.
 pub(super) async fn changes_from(store: &SeaStore, seq: Seq) -> Answer<Tail> {
-    let rows = change::Entity::find()
-        .filter(change::Column::Seq.gte(seq.0))
-        .order_by_asc(change::Column::Seq)
-        .limit(u64::try_from(PAGE).ok())
-        .all(&store.readers)
-        .await?;
-    let more = if rows.len() < PAGE { More::No } else { More::Perhaps };
-    let changes = rows.iter().map(|row| (mark(row), read_change(row))).collect();
-    Ok(Tail { changes, more, terms: Terms::default() })
+    let rows = store.engine.read_changes(seq.0).await?;
+    let first = rows.first().ok_or_else(|| broken("change_head"))?;
+    if !first.try_get::<bool>("", "is_primary")? {
+        return Err(StoreError::Unavailable("the database server takes no writes".into()));
+    }
+    let terms = terms(first.try_get("", "max_lease_ms")?, first.try_get("", "serve_stale_ms")?);
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // Null where there was none to join.
+        let Some(seq) = row.try_get("", "seq")? else { continue };
+        let row = change::Model {
+            seq,
+            nonce: row.try_get("", "nonce")?,
+            kind: row.try_get("", "kind")?,
+            key: row.try_get("", "key")?,
+            until: row.try_get("", "until")?,
+            committed_at: row.try_get("", "committed_at")?,
+        };
+        changes.push((mark(&row), read_change(&row)));
+    }
+    let more = if changes.len() < PAGE { More::No } else { More::Perhaps };
+    Ok(Tail { changes, more, terms })
 }
 
 /// Raises the terms to those of a replica.
 pub(super) async fn announce_terms(store: &SeaStore, terms: Terms) -> Answer<()> {
     let transaction = store.begin().await?;
     let head = change_head::Entity::find_by_id(1).lock_exclusive().one(&transaction).await?;
-    let known = read_terms(&head.ok_or_else(|| broken("change_head"))?);
+    let head = head.ok_or_else(|| broken("change_head"))?;
+    let known = self::terms(head.max_lease_ms, head.serve_stale_ms);
     let higher = Terms {
         longest_lease: known.longest_lease.max(terms.longest_lease),
         serve_stale: known.serve_stale.max(terms.serve_stale),
@@ -63,7 +77,7 @@ pub(super) async fn announce_terms(store: &SeaStore, terms: Terms) -> Answer<()>
         return Ok(transaction.rollback().await?);
     }
     write_terms(&transaction, higher).await?;
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }
 
 /// Sets the terms anew.
@@ -71,7 +85,7 @@ pub(super) async fn set_terms(store: &SeaStore, terms: Terms, audit: &Audit) -> 
     let transaction = store.begin().await?;
     audit::insert(&transaction, std::slice::from_ref(audit)).await?;
     write_terms(&transaction, terms).await?;
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }
 
 async fn write_terms(connection: &impl ConnectionTrait, terms: Terms) -> Answer<()> {
@@ -84,9 +98,9 @@ async fn write_terms(connection: &impl ConnectionTrait, terms: Terms) -> Answer<
     Ok(())
 }
 
-fn read_terms(head: &change_head::Model) -> Terms {
+fn terms(longest_lease: i64, serve_stale: Option<i64>) -> Terms {
     let time = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    Terms { longest_lease: time(head.max_lease_ms), serve_stale: head.serve_stale_ms.map(time) }
+    Terms { longest_lease: time(longest_lease), serve_stale: serve_stale.map(time) }
 }
 
 /// Whole milliseconds, rounded up: a lease must not look shorter than it is.

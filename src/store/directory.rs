@@ -171,7 +171,7 @@ pub(super) async fn replace_hash(
         .col_expr(user::Column::PasswordHash, Expr::value(password_text(Some(new))))
         .filter(user::Column::Id.eq(user.to_string()))
         .filter(user::Column::PasswordHash.eq(password_text(Some(old))))
-        .exec(&store.writer)
+        .exec(&store.writers)
         .await?;
     Ok(())
 }

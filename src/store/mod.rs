@@ -1,10 +1,12 @@
-//! The database behind the port `domain::store`, through SeaORM. Nothing here but `sqlite` knows
-//! which database it is.
+//! The database behind the port `domain::store`, through SeaORM. Nothing here but `sqlite`,
+//! `postgres` and `mariadb` knows which database it is.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
+use secrecy::SecretString;
 
 use crate::domain::random::MachineRandom;
 use crate::domain::store::Answer;
@@ -15,13 +17,18 @@ mod changes;
 mod convert;
 mod cut;
 mod directory;
+mod engine;
 mod entity;
 mod facts;
 mod keys;
 pub mod lock;
+mod mariadb;
+mod pools;
 mod port;
+mod postgres;
 mod purge;
 mod refresh;
+mod retry;
 mod revoke;
 mod roles;
 mod rows;
@@ -33,15 +40,22 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use engine::Kind;
 pub use sqlite::database_path;
+
+use engine::{Engine, Opened};
 
 /// How the database is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it is: `sqlite://` and a path.
-    pub url: String,
+    /// Where it is: `sqlite://` and a path, or the URL of a server.
+    pub url: SecretString,
     /// How many connections read at once; at least one.
     pub readers: u32,
+    /// How many connections write at once; at least one. SQLite has one.
+    pub writers: u32,
+    /// How long a call waits for a connection, and a start for the server.
+    pub connection_wait: Duration,
     /// The level at which each statement is logged, without its values; `None`: not at all.
     pub statement_log: Option<log::LevelFilter>,
 }
@@ -50,8 +64,34 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is of another database.
-    #[error("the database URL begins with {0:?}: only sqlite:// is served so far")]
-    UnknownScheme(String),
+    #[error("the database URL must begin with sqlite://, postgres://, mariadb:// or mysql://")]
+    UnknownScheme,
+    /// The URL of a server can't be used.
+    #[error("the database URL can't be used: {0}")]
+    BadUrl(&'static str),
+    /// The URL has an option that could undo what is set on purpose.
+    #[error("the database URL may have no option but {}", .0.join(", "))]
+    UnknownUrlOption(&'static [&'static str]),
+    /// The server takes no writes.
+    #[error(
+        "the database server is a standby or read-only: only a primary can say what was revoked,          so name the primary in database.url"
+    )]
+    Standby,
+    /// The server acknowledges what a power cut takes back.
+    #[error(
+        "the database server has innodb_flush_log_at_trx_commit = {0}: a revocation that was \
+         acknowledged could be lost in a crash, so set it to 1"
+    )]
+    NotDurable(i64),
+    /// The server was not there in time.
+    #[error("the database server gave no answer within {}", humantime::format_duration(*.0))]
+    NoAnswer(Duration),
+    /// Another start changes the tables and does not come to an end.
+    #[error("another process has been changing the tables of the database for too long")]
+    MigrationsHeld,
+    /// The server refused.
+    #[error("the database server can't be used: {0}")]
+    Server(#[from] sqlx::Error),
     /// The URL does not name a file.
     #[error("the database URL must be sqlite:// and the path of a file")]
     NoFile,
@@ -92,7 +132,7 @@ pub enum OpenError {
 /// How many connections of one sort there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections {
-    /// `read` or `write`.
+    /// `read`, `write` or `tail`.
     pub sort: &'static str,
     /// How many are open.
     pub open: usize,
@@ -102,8 +142,9 @@ pub struct Connections {
 
 /// The store: the implementation of [`crate::domain::store::Store`].
 pub struct SeaStore {
+    engine: Box<dyn Engine>,
     // SQLite has one writer: a pool of one queues them here, where each wait has a bound.
-    writer: DatabaseConnection,
+    writers: DatabaseConnection,
     readers: DatabaseConnection,
     random: MachineRandom,
 }
@@ -121,9 +162,9 @@ impl SeaStore {
     /// # Errors
     /// What stands in the way, in a sentence for the operator.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
-        let sqlite::Pools { writer, readers } = sqlite::open(options).await?;
-        let store = Self { writer, readers, random: MachineRandom::default() };
-        if let Err(error) = schema::bring_up_to_date(&store.writer).await {
+        let Opened { engine, writers, readers } = engine::open(options).await?;
+        let store = Self { engine, writers, readers, random: MachineRandom::default() };
+        if let Err(error) = schema::migrate(&*store.engine).await {
             store.close().await;
             return Err(error);
         }
@@ -132,26 +173,18 @@ impl SeaStore {
 
     /// Closes all connections, once what is under way has ended.
     pub async fn close(&self) {
-        // The last one to close folds the log back into the file, which readers may not.
-        for pool in [&self.readers, &self.writer] {
-            if let Err(error) = pool.close_by_ref().await {
-                tracing::warn!(%error, "a connection to the database did not close");
-            }
-        }
+        self.engine.close().await;
     }
 
-    /// Counts the connections that are in use, and all there are: those that read, and the one
-    /// that writes.
+    /// Counts the connections that are in use, and all there are: those that read, those that
+    /// write, and those of the tail.
     #[must_use]
-    pub fn connections(&self) -> [Connections; 2] {
-        [("read", &self.readers), ("write", &self.writer)].map(|(sort, pool)| {
-            let (open, idle) = sqlite::count(pool);
-            Connections { sort, open, busy: open.saturating_sub(idle) }
-        })
+    pub fn connections(&self) -> [Connections; 3] {
+        self.engine.connections()
     }
 
     /// Begins to read: all that is read until it is dropped is of one moment.
     async fn reading(&self) -> Answer<DatabaseTransaction> {
-        Ok(self.readers.begin().await?)
+        Ok(self.readers.begin_with_options(self.engine.read_options()).await?)
     }
 }

@@ -1,9 +1,11 @@
-//! The port, method by method: each is one function of the module of its subject.
+//! The port, method by method: each is one function of the module of its subject. What writes is
+//! tried again where the database broke it off.
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
+use super::retry::retrying;
 use super::{
     SeaStore, attempts, audit, changes, cut, directory, facts, keys, purge, refresh, revoke, roles,
     tokens,
@@ -29,7 +31,7 @@ impl Store for SeaStore {
     }
 
     async fn announce_terms(&self, terms: Terms) -> Answer<()> {
-        changes::announce_terms(self, terms).await
+        retrying(|| changes::announce_terms(self, terms)).await
     }
 
     async fn find_user(&self, id: UserId) -> Answer<Option<User>> {
@@ -61,19 +63,19 @@ impl Store for SeaStore {
     }
 
     async fn begin_attempt(&self, attempt: &Attempt) -> Answer<AttemptStart> {
-        attempts::begin_attempt(self, attempt).await
+        retrying(|| attempts::begin_attempt(self, attempt)).await
     }
 
     async fn succeed_attempt(&self, attempt: &Attempt, user: UserId) -> Answer<()> {
-        attempts::succeed_attempt(self, attempt, user).await
+        retrying(|| attempts::succeed_attempt(self, attempt, user)).await
     }
 
     async fn cancel_attempt(&self, attempt: &Attempt) -> Answer<()> {
-        attempts::cancel_attempt(self, attempt).await
+        retrying(|| attempts::cancel_attempt(self, attempt)).await
     }
 
     async fn unlock_user(&self, id: UserId, order: &Order) -> Answer<Committed<()>> {
-        attempts::unlock_user(self, id, order).await
+        retrying(|| attempts::unlock_user(self, id, order)).await
     }
 
     async fn replace_hash(
@@ -82,11 +84,11 @@ impl Store for SeaStore {
         old: &PasswordHash,
         new: &PasswordHash,
     ) -> Answer<()> {
-        directory::replace_hash(self, user, old, new).await
+        retrying(|| directory::replace_hash(self, user, old, new)).await
     }
 
     async fn insert_tokens(&self, new: &NewTokens, order: &Order) -> Answer<Committed<()>> {
-        tokens::insert_tokens(self, new, order).await
+        retrying(|| tokens::insert_tokens(self, new, order)).await
     }
 
     async fn find_token(&self, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
@@ -102,7 +104,7 @@ impl Store for SeaStore {
     }
 
     async fn swap_refresh(&self, swap: &Swap, order: &Order) -> Answer<Committed<Swapped>> {
-        refresh::swap_refresh(self, swap, order).await
+        retrying(|| refresh::swap_refresh(self, swap, order)).await
     }
 
     async fn revoke_token(
@@ -110,7 +112,7 @@ impl Store for SeaStore {
         id: &TokenId,
         order: &Order,
     ) -> Answer<Committed<Option<Revoked>>> {
-        revoke::revoke_token(self, id, order).await
+        retrying(|| revoke::revoke_token(self, id, order)).await
     }
 
     async fn revoke_jti(
@@ -118,23 +120,23 @@ impl Store for SeaStore {
         jti: &JtiRevocation,
         order: &Order,
     ) -> Answer<Committed<Option<Revoked>>> {
-        revoke::revoke_jti(self, jti, order).await
+        retrying(|| revoke::revoke_jti(self, jti, order)).await
     }
 
     async fn revoke_grant(&self, id: GrantId, order: &Order) -> Answer<Committed<Option<Revoked>>> {
-        revoke::revoke_grant(self, id, order).await
+        retrying(|| revoke::revoke_grant(self, id, order)).await
     }
 
     async fn revoke_user(&self, id: UserId, order: &Order) -> Answer<Committed<Option<Revoked>>> {
-        revoke::revoke_user(self, id, order).await
+        retrying(|| revoke::revoke_user(self, id, order)).await
     }
 
     async fn touch_tokens(&self, uses: &[(TokenId, Timestamp)]) -> Answer<()> {
-        tokens::touch_tokens(self, uses).await
+        retrying(|| tokens::touch_tokens(self, uses)).await
     }
 
     async fn insert_user(&self, new: &NewUser, order: &Order) -> Answer<Committed<Inserted>> {
-        directory::insert_user(self, new, order).await
+        retrying(|| directory::insert_user(self, new, order)).await
     }
 
     async fn find_user_by_name(&self, realm: &Realm, name: &Username) -> Answer<Option<User>> {
@@ -154,7 +156,7 @@ impl Store for SeaStore {
         update: &UserUpdate,
         order: &Order,
     ) -> Answer<Committed<Option<User>>> {
-        directory::update_user(self, update, order).await
+        retrying(|| directory::update_user(self, update, order)).await
     }
 
     async fn set_password(
@@ -162,11 +164,11 @@ impl Store for SeaStore {
         update: &PasswordUpdate,
         order: &Order,
     ) -> Answer<Committed<Option<u32>>> {
-        directory::set_password(self, update, order).await
+        retrying(|| directory::set_password(self, update, order)).await
     }
 
     async fn delete_user(&self, id: UserId, order: &Order) -> Answer<Committed<bool>> {
-        directory::delete_user(self, id, order).await
+        retrying(|| directory::delete_user(self, id, order)).await
     }
 
     async fn set_user_roles(
@@ -175,7 +177,7 @@ impl Store for SeaStore {
         roles: &BTreeSet<RoleId>,
         order: &Order,
     ) -> Answer<Committed<Option<User>>> {
-        directory::set_user_roles(self, id, roles, order).await
+        retrying(|| directory::set_user_roles(self, id, roles, order)).await
     }
 
     async fn find_roles(&self, realm: &Realm, names: &BTreeSet<RoleName>) -> Answer<Vec<Role>> {
@@ -183,7 +185,7 @@ impl Store for SeaStore {
     }
 
     async fn put_role(&self, role: &Role, order: &Order) -> Answer<Committed<Role>> {
-        roles::put_role(self, role, order).await
+        retrying(|| roles::put_role(self, role, order)).await
     }
 
     async fn delete_role(
@@ -192,7 +194,7 @@ impl Store for SeaStore {
         name: &RoleName,
         order: &Order,
     ) -> Answer<Committed<bool>> {
-        roles::delete_role(self, realm, name, order).await
+        retrying(|| roles::delete_role(self, realm, name, order)).await
     }
 
     async fn list_roles(&self, page: &NamePage) -> Answer<Vec<Role>> {
@@ -205,11 +207,11 @@ impl Store for SeaStore {
         role: &Role,
         audit: &Audit,
     ) -> Answer<Committed<Bootstrapped>> {
-        roles::bootstrap(self, admin, role, audit).await
+        retrying(|| roles::bootstrap(self, admin, role, audit)).await
     }
 
     async fn insert_first_key(&self, key: &KeyRow, audit: &Audit) -> Answer<Committed<KeyChange>> {
-        keys::insert_first_key(self, key, audit).await
+        retrying(|| keys::insert_first_key(self, key, audit)).await
     }
 
     async fn replace_key(
@@ -219,7 +221,7 @@ impl Store for SeaStore {
         new: &KeyRow,
         order: &Order,
     ) -> Answer<Committed<KeyChange>> {
-        keys::replace_key(self, old, left, new, order).await
+        retrying(|| keys::replace_key(self, old, left, new, order)).await
     }
 
     async fn retire_key(
@@ -228,11 +230,11 @@ impl Store for SeaStore {
         at: Timestamp,
         order: &Order,
     ) -> Answer<Committed<KeyChange>> {
-        keys::retire_key(self, id, at, order).await
+        retrying(|| keys::retire_key(self, id, at, order)).await
     }
 
     async fn insert_audit(&self, audit: &Audit) -> Answer<()> {
-        audit::insert_audit(self, audit).await
+        retrying(|| audit::insert_audit(self, audit)).await
     }
 
     async fn list_audit(&self, query: &AuditQuery) -> Answer<Vec<AuditEvent>> {
@@ -240,14 +242,14 @@ impl Store for SeaStore {
     }
 
     async fn set_terms(&self, terms: Terms, audit: &Audit) -> Answer<()> {
-        changes::set_terms(self, terms, audit).await
+        retrying(|| changes::set_terms(self, terms, audit)).await
     }
 
     async fn fence(&self, order: &Order) -> Answer<Committed<u64>> {
-        cut::fence(self, order).await
+        retrying(|| cut::fence(self, order)).await
     }
 
     async fn purge(&self, purge: Purge) -> Answer<Purged> {
-        purge::purge(self, purge).await
+        retrying(|| purge::purge(self, purge)).await
     }
 }

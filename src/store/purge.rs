@@ -4,7 +4,7 @@ use std::cmp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
@@ -12,7 +12,10 @@ use sea_orm::{
 
 use super::SeaStore;
 use super::attempts::NETWORK_LIFE;
-use super::entity::{attempt, audit_event, change, grant, revocation, sign_in_network, token};
+use super::entity::{
+    attempt, audit_event, change, grant, meta, revocation, sign_in_network, token,
+};
+use super::retry::commit;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Purge, Purged};
 
@@ -25,6 +28,12 @@ const DAY: Duration = Duration::from_hours(24);
 pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     let Purge { now, audit_retention, limit } = purge;
     let transaction = store.begin().await?;
+    let Some(clock) = claim(store, &transaction).await? else {
+        transaction.rollback().await?;
+        return Ok(Purged::default());
+    };
+    // By the clock that is behind: where ours is ahead, what it takes for dead may live elsewhere.
+    let now = cmp::min(now, clock);
     let before = now.minus(DAY).micros();
     let limit = u64::from(cmp::min(limit, MOST));
     let (tokens, grants) = tokens(&transaction, before, limit).await?;
@@ -41,8 +50,21 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     let before = now.minus(NETWORK_LIFE).micros();
     networks(&transaction, before, limit).await?;
     attempts(&transaction, now, limit).await?;
-    transaction.commit().await?;
+    commit(transaction).await?;
     Ok(purged)
+}
+
+/// Keeps other replicas from purging until the end, and answers what time the database has.
+/// `None`: another is at it. The row is one that nothing else locks.
+async fn claim(store: &SeaStore, on: &impl ConnectionTrait) -> Answer<Option<Timestamp>> {
+    let clock: Option<i64> = meta::Entity::find_by_id("min_version")
+        .select_only()
+        .expr_as(Expr::cust(store.engine.clock()), "clock")
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .one(on)
+        .await?;
+    Ok(clock.map(Timestamp::from_micros))
 }
 
 /// Removes dead tokens, and those of their grants that are left without any and have no end of

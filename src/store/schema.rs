@@ -1,43 +1,61 @@
 //! Brings the tables up to date at the start.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use migrations::{Migrator, VERSION};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait as _,
-    TransactionTrait as _,
-};
-use sea_orm_migration::MigratorTrait as _;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait as _};
+use sea_orm_migration::{MigratorTrait as _, SchemaManager, seaql_migrations};
 
+use super::OpenError;
+use super::engine::Engine;
 use super::entity::meta;
-use super::{OpenError, sqlite};
+use super::retry::is_passing;
 
-/// Applies the migrations that are missing, in one transaction that keeps out whoever else starts.
+/// How often a change of the tables is tried that waited too long for those who use them.
+const TRIES: u32 = 10;
+
+/// How long those who wait behind such a change have then.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Brings the tables up to date.
+pub(super) async fn migrate(engine: &dyn Engine) -> Result<(), OpenError> {
+    for _ in 1..TRIES {
+        match engine.migrate().await {
+            Err(OpenError::Refused(error)) if is_passing(&error) => {
+                tracing::warn!(%error, "the tables are in use; their change is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+    engine.migrate().await
+}
+
+/// Applies the migrations that are missing, in a transaction that keeps out whoever else starts.
 ///
 /// A database that a later version has changed is left alone, and used where it admits ours: the
 /// migrator itself would refuse it, so that no way back were left.
-pub(super) async fn bring_up_to_date(writer: &DatabaseConnection) -> Result<(), OpenError> {
-    let transaction = writer.begin_with_options(sqlite::write_options()).await?;
-    let applied: BTreeSet<String> = Migrator::get_migration_models(&transaction)
-        .await?
-        .into_iter()
-        .map(|migration| migration.version)
-        .collect();
+pub(super) async fn bring_up_to_date(transaction: &DatabaseTransaction) -> Result<(), OpenError> {
+    let applied = applied(transaction).await?;
     let known: BTreeSet<String> =
         Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
     if applied.is_subset(&known) {
         if applied != known {
-            migrate(&transaction).await?;
+            Migrator::up(transaction, None).await?;
         }
-    } else {
-        admit(&transaction).await?;
+        return Ok(());
     }
-    transaction.commit().await?;
-    Ok(())
+    admit(transaction).await
 }
 
-async fn migrate(transaction: &DatabaseTransaction) -> Result<(), OpenError> {
-    Ok(Migrator::up(transaction, None).await?)
+/// Lists what was applied. It changes nothing, so that who serves need not own the tables.
+async fn applied(transaction: &DatabaseTransaction) -> Result<BTreeSet<String>, OpenError> {
+    if !SchemaManager::new(transaction).has_table("seaql_migrations").await? {
+        return Ok(BTreeSet::new());
+    }
+    let rows = seaql_migrations::Entity::find().all(transaction).await?;
+    Ok(rows.into_iter().map(|migration| migration.version).collect())
 }
 
 async fn admit(connection: &impl ConnectionTrait) -> Result<(), OpenError> {

@@ -6,35 +6,29 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions};
-use sqlx::ConnectOptions as _;
+use async_trait::async_trait;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, RuntimeErr, SqliteTransactionMode,
+    SqlxSqliteConnector, TransactionOptions, TransactionTrait as _,
+};
+use secrecy::ExposeSecret as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
-use super::{OpenError, Options};
+use super::engine::{Engine, Opened, tail_statement};
+use super::pools::Pools;
+use super::{Connections, OpenError, Options, schema};
 
 /// How long a statement waits for another process that writes: a backup, or an operator's hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call waits for a connection.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The connections to one database.
-pub(super) struct Pools {
-    /// The one that writes.
-    pub(super) writer: DatabaseConnection,
-    /// Those that read.
-    pub(super) readers: DatabaseConnection,
-}
-
-/// How a transaction begins that will write. A deferred one that comes to write later is refused
-/// at once where another has written since.
-pub(super) fn write_options() -> TransactionOptions {
-    TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    }
+/// A database in a file.
+pub(super) struct Sqlite {
+    pools: Pools<sqlx::Sqlite>,
+    writer: DatabaseConnection,
+    tail: String,
 }
 
 /// Answers the file that a URL names.
@@ -46,7 +40,7 @@ pub fn database_path(url: &str) -> Result<PathBuf, OpenError> {
         return Err(OpenError::NoFile);
     };
     if scheme != "sqlite" {
-        return Err(OpenError::UnknownScheme(format!("{scheme}://")));
+        return Err(OpenError::UnknownScheme);
     }
     // `:memory:` would be another database for each connection; behind `?` stand options that
     // would undo ours.
@@ -56,52 +50,98 @@ pub fn database_path(url: &str) -> Result<PathBuf, OpenError> {
     Ok(PathBuf::from(path))
 }
 
-/// Opens the database, which is made where there is none.
-pub(super) async fn open(options: &Options) -> Result<Pools, OpenError> {
-    let path = database_path(&options.url)?;
-    make_file(&path)?;
-    let mut connect = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(false)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .synchronous(SqliteSynchronous::Full);
-    connect = match options.statement_log {
-        Some(level) => connect.log_statements(level),
-        None => connect.disable_statement_logging(),
-    };
-    let refused = |error| refusal(&path, error);
-    let write = connect.clone().journal_mode(SqliteJournalMode::Wal);
-    let writer = pool(1).connect_with(write).await.map_err(refused)?;
-    let read = connect.pragma("query_only", "ON");
-    let readers = match pool(options.readers.max(1)).connect_with(read).await {
-        Ok(readers) => readers,
-        Err(error) => {
-            writer.close().await;
-            return Err(refused(error));
-        }
-    };
-    Ok(Pools { writer: connection(writer), readers: connection(readers) })
+impl Sqlite {
+    /// Opens the database, which is made where there is none.
+    pub(super) async fn open(options: &Options) -> Result<Opened, OpenError> {
+        let path = database_path(options.url.expose_secret())?;
+        make_file(&path)?;
+        let mut connect = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(false)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .synchronous(SqliteSynchronous::Full);
+        connect = match options.statement_log {
+            Some(level) => connect.log_statements(level),
+            None => connect.disable_statement_logging(),
+        };
+        let pool = |most: u32| pool(most, options.connection_wait);
+        let refused = |error| refusal(&path, error);
+        let write = connect.clone().journal_mode(SqliteJournalMode::Wal);
+        let writers = pool(1).connect_with(write).await.map_err(refused)?;
+        let read = connect.pragma("query_only", "ON");
+        let readers = match pool(options.readers.max(1)).connect_with(read.clone()).await {
+            Ok(readers) => readers,
+            Err(error) => {
+                writers.close().await;
+                return Err(refused(error));
+            }
+        };
+        let pools = Pools { writers, readers, tail: pool(1).connect_lazy_with(read) };
+        let (writers, readers) = (connection(&pools.writers), connection(&pools.readers));
+        let tail = tail_statement("TRUE", "?1");
+        let engine = Box::new(Self { pools, writer: writers.clone(), tail });
+        Ok(Opened { engine, writers, readers })
+    }
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
+#[async_trait]
+impl Engine for Sqlite {
+    /// A deferred transaction that comes to write later is refused at once where another has
+    /// written since.
+    fn write_options(&self) -> TransactionOptions {
+        TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        }
+    }
+
+    fn read_options(&self) -> TransactionOptions {
+        TransactionOptions::default()
+    }
+
+    async fn migrate(&self) -> Result<(), OpenError> {
+        let transaction = self.writer.begin_with_options(self.write_options()).await?;
+        schema::bring_up_to_date(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn allow_long(&self, _transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        Ok(())
+    }
+
+    fn clock(&self) -> &'static str {
+        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+    }
+
+    async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {
+        let query = sqlx::query(AssertSqlSafe(self.tail.as_str())).bind(from);
+        let rows = query.fetch_all(&self.pools.tail).await;
+        let rows = rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?;
+        Ok(rows.into_iter().map(QueryResult::from).collect())
+    }
+
+    fn connections(&self) -> [Connections; 3] {
+        self.pools.count()
+    }
+
+    async fn close(&self) {
+        self.pools.close().await;
+    }
+}
+
+fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
     // A connection to a file does not go stale: none is tested, replaced or given up.
     SqlitePoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(QUEUE_TIMEOUT)
+        .acquire_timeout(wait)
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
 }
 
-fn connection(pool: SqlitePool) -> DatabaseConnection {
-    SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)
-}
-
-/// Counts the connections of a pool: those that are open, and the idle ones among them.
-pub(super) fn count(pool: &DatabaseConnection) -> (usize, usize) {
-    let pool = pool.get_sqlite_connection_pool();
-    (usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle())
+fn connection(pool: &SqlitePool) -> DatabaseConnection {
+    SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone())
 }
 
 /// Makes the file where it is missing, readable by its owner alone: SQLite would let the umask

@@ -9,6 +9,7 @@ use sea_orm::{
 use super::convert::{broken, is_orphan, micros, read, token_kind_word};
 use super::cut::{count_live_tokens, live_grant, live_token};
 use super::entity::{grant, token};
+use super::retry::commit;
 use super::rows::{grant_row, read_grant, read_token, token_row};
 use super::write::Write;
 use super::{SeaStore, revoke};
@@ -207,5 +208,5 @@ pub(super) async fn touch_tokens(store: &SeaStore, uses: &[(TokenId, Timestamp)]
             .exec(&transaction)
             .await?;
     }
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }

@@ -6,7 +6,8 @@ use sea_orm::{DatabaseTransaction, EntityTrait as _, QuerySelect as _, Transacti
 
 use super::convert::ACTIVE;
 use super::entity::{grant, revocation, token, user};
-use super::{SeaStore, audit, changes, sqlite};
+use super::retry::commit;
+use super::{SeaStore, audit, changes};
 use crate::domain::clock::Timestamp;
 use crate::domain::random::Random as _;
 use crate::domain::store::{Answer, Audit, Change, Committed, Order, Proof, StoreError};
@@ -22,7 +23,7 @@ pub(super) struct Write<'a> {
 impl SeaStore {
     /// Begins to write by nobody's order: what can need no proof and appends no change.
     pub(super) async fn begin(&self) -> Answer<DatabaseTransaction> {
-        Ok(self.writer.begin_with_options(sqlite::write_options()).await?)
+        Ok(self.writers.begin_with_options(self.engine.write_options()).await?)
     }
 
     /// Begins to write what the service itself has decided.
@@ -69,7 +70,7 @@ impl Write<'_> {
         store.random.fill(&mut nonces).map_err(|error| StoreError::Unavailable(error.into()))?;
         // Last, for it takes the lock that orders all commits.
         let mark = changes::append(&transaction, &changes, &nonces, audit.at).await?;
-        transaction.commit().await?;
+        commit(transaction).await?;
         Ok(Committed { value, mark })
     }
 

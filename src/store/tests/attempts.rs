@@ -264,7 +264,7 @@ async fn asks_the_same_of_the_database_for_a_known_name_and_an_unknown_one() {
     bed.user(1, "alice").await;
     let asked = Arc::new(Mutex::new(vec![]));
     let statements = asked.clone();
-    bed.store.writer.set_metric_callback(move |info| {
+    bed.store.writers.set_metric_callback(move |info| {
         statements.lock().unwrap().push(info.statement.sql.clone());
     });
     for seconds in 0..4 {

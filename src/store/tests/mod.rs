@@ -44,8 +44,17 @@ impl std::ops::Deref for Bed {
 }
 
 fn options(folder: &TempDir) -> Options {
-    let url = format!("sqlite://{}/tokend.db", folder.path().display());
-    Options { url, readers: 2, statement_log: None }
+    options_of(&format!("sqlite://{}/tokend.db", folder.path().display()))
+}
+
+fn options_of(url: &str) -> Options {
+    Options {
+        url: url.into(),
+        readers: 2,
+        writers: 8,
+        connection_wait: Duration::from_secs(5),
+        statement_log: None,
+    }
 }
 
 async fn bed() -> Bed {

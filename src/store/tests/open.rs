@@ -51,18 +51,18 @@ async fn readers_cannot_write() {
 }
 
 async fn refusal(url: &str) -> OpenError {
-    let options = Options { url: url.to_owned(), readers: 1, statement_log: None };
-    SeaStore::open(&options).await.unwrap_err()
+    SeaStore::open(&options_of(url)).await.unwrap_err()
 }
 
 #[tokio::test]
 async fn says_what_is_wrong_with_a_url() {
-    let refused = refusal("postgres://user:word@host/tokend").await.to_string();
+    let refused = refusal("oracle://user:word@host/tokend").await.to_string();
     assert_eq!(
         refused,
-        "the database URL begins with \"postgres://\": only sqlite:// is served so far"
+        "the database URL must begin with sqlite://, postgres://, mariadb:// or mysql://"
     );
-    for url in ["tokend.db", "sqlite://", "sqlite://:memory:", "sqlite://a.db?mode=ro"] {
+    assert!(matches!(refusal("tokend.db").await, OpenError::UnknownScheme));
+    for url in ["sqlite://", "sqlite://:memory:", "sqlite://a.db?mode=ro"] {
         assert!(matches!(refusal(url).await, OpenError::NoFile), "{url}");
     }
 }
@@ -85,7 +85,7 @@ async fn later_version(bed: &Bed, min_version: &str) {
         version: ActiveValue::Set("m20990101_000001_later".to_owned()),
         applied_at: ActiveValue::Set(0),
     };
-    let writer = &bed.store.writer;
+    let writer = &bed.store.writers;
     seaql_migrations::Entity::insert(later).exec_without_returning(writer).await.unwrap();
     meta::Entity::update_many()
         .col_expr(meta::Column::Value, Expr::value(min_version))

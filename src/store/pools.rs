@@ -1,0 +1,204 @@
+//! The connections to a database server: three pools, and when one is not used again.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::pool::{PoolConnection, PoolConnectionMetadata, PoolOptions};
+use sqlx::{ConnectOptions as _, Connection, Database, Pool};
+use tokio::time;
+
+use super::{Connections, OpenError, Options};
+
+/// How many connections the tail has: one, and one more while that one is given back.
+const TAIL: u32 = 2;
+
+/// How long a connection may take to answer that it is as it should be.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection that was idle for longer is checked before it is used.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A connection that was idle for this is closed. A server, or what stands before it, may cut it
+/// without a word after a longer time.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// A connection is replaced after this, so that a server that has moved is found.
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
+
+/// How long to wait before a server that was not there is asked again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What is done with each connection to a server.
+#[async_trait]
+pub(super) trait Server: Clone + Send + Sync + 'static {
+    /// The driver.
+    type Driver: Database;
+
+    /// Sets a new connection as it must be.
+    ///
+    /// # Errors
+    /// The server must not be used, and why.
+    async fn prepare(&self, connection: &mut Of<Self>) -> Result<(), OpenError>;
+
+    /// Whether the connection answers what it is asked, has no transaction open, and leads to a
+    /// server that takes writes. What was left midway may have left one in any other state.
+    async fn is_clean(&self, connection: &mut Of<Self>) -> Result<bool, sqlx::Error>;
+}
+
+/// A connection to a server.
+pub(super) type Of<S> = <<S as Server>::Driver as Database>::Connection;
+
+type HowTo<S> = <Of<S> as Connection>::Options;
+
+/// The connections to one server.
+#[derive(Debug)]
+pub(super) struct Pools<DB: Database> {
+    /// Those that write.
+    pub(super) writers: Pool<DB>,
+    /// Those that read.
+    pub(super) readers: Pool<DB>,
+    /// Those of the tail, which nothing else waits for.
+    pub(super) tail: Pool<DB>,
+}
+
+impl<DB: Database> Pools<DB> {
+    /// Makes the pools. No connection is made yet.
+    pub(super) fn new<S: Server<Driver = DB>>(
+        server: &S,
+        options: &Options,
+        connect: &HowTo<S>,
+    ) -> Self {
+        let pool = |most: u32| {
+            pool_of(server, options.connection_wait)
+                .max_connections(most.max(1))
+                .connect_lazy_with(connect.clone())
+        };
+        Self { writers: pool(options.writers), readers: pool(options.readers), tail: pool(TAIL) }
+    }
+
+    /// Takes a connection of the tail.
+    pub(super) async fn tail(&self) -> Result<Whole<DB>, sqlx::Error> {
+        Ok(Whole { connection: Some(self.tail.acquire().await?) })
+    }
+
+    /// Counts the connections.
+    pub(super) fn count(&self) -> [Connections; 3] {
+        [("read", &self.readers), ("write", &self.writers), ("tail", &self.tail)].map(
+            |(sort, pool)| {
+                let open = usize::try_from(pool.size()).unwrap_or(usize::MAX);
+                Connections { sort, open, busy: open.saturating_sub(pool.num_idle()) }
+            },
+        )
+    }
+
+    /// Closes all connections, once what is under way has ended.
+    pub(super) async fn close(&self) {
+        // The last one to close folds SQLite's log back into the file, which readers may not.
+        for pool in [&self.tail, &self.readers, &self.writers] {
+            pool.close().await;
+        }
+    }
+}
+
+/// A connection that goes back to its pool only where what it was taken for has ended: one that
+/// was left midway would keep its place until its server answered, or for ever.
+pub(super) struct Whole<DB: Database> {
+    connection: Option<PoolConnection<DB>>,
+}
+
+impl<DB: Database> Whole<DB> {
+    /// The connection.
+    pub(super) fn on(&mut self) -> Result<&mut DB::Connection, sqlx::Error> {
+        self.connection.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
+    }
+
+    /// Gives it back.
+    pub(super) fn done(mut self) {
+        drop(self.connection.take());
+    }
+}
+
+impl<DB: Database> Drop for Whole<DB> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+/// Makes a pool of one connection, which is not replaced while it is used.
+pub(super) fn one<S: Server>(server: &S, options: &Options, connect: &HowTo<S>) -> Pool<S::Driver> {
+    pool_of(server, options.connection_wait).max_connections(1).connect_lazy_with(connect.clone())
+}
+
+fn pool_of<S: Server>(server: &S, wait: Duration) -> PoolOptions<S::Driver> {
+    let (prepared, before, after) = (server.clone(), server.clone(), server.clone());
+    PoolOptions::new()
+        .acquire_timeout(wait)
+        // Without a bound; ours have one.
+        .test_before_acquire(false)
+        .idle_timeout(IDLE_TIMEOUT)
+        .max_lifetime(MAX_LIFETIME)
+        .after_connect(move |connection, _| {
+            let server = prepared.clone();
+            Box::pin(async move { server.prepare(connection).await.map_err(below) })
+        })
+        .before_acquire(move |connection, metadata: PoolConnectionMetadata| {
+            let server = before.clone();
+            Box::pin(
+                async move { Ok(metadata.idle_for < FRESH || is_clean(&server, connection).await) },
+            )
+        })
+        // A call that was given up leaves its statement, or a transaction, midway.
+        .after_release(move |connection, _| {
+            let server = after.clone();
+            Box::pin(async move { Ok(is_clean(&server, connection).await) })
+        })
+}
+
+async fn is_clean<S: Server>(server: &S, connection: &mut Of<S>) -> bool {
+    matches!(time::timeout(CHECK_TIMEOUT, server.is_clean(connection)).await, Ok(Ok(true)))
+}
+
+fn below(error: OpenError) -> sqlx::Error {
+    match error {
+        OpenError::Server(error) => error,
+        other => sqlx::Error::Configuration(Box::new(other)),
+    }
+}
+
+/// Makes the first connection to a server, which may be about to start.
+///
+/// # Errors
+/// It is not there in time, or must not be used: in a sentence, which the pools would not give.
+pub(super) async fn first<S: Server>(
+    server: &S,
+    options: &Options,
+    connect: &HowTo<S>,
+) -> Result<Of<S>, OpenError> {
+    let deadline = time::Instant::now() + options.connection_wait;
+    loop {
+        let made = time::timeout_at(deadline, connect.connect()).await;
+        match made {
+            Ok(Ok(mut connection)) => {
+                server.prepare(&mut connection).await?;
+                return Ok(connection);
+            }
+            Ok(Err(error)) if !is_passing(&error) => return Err(OpenError::Server(error)),
+            Ok(Err(error)) if time::Instant::now() + RETRY >= deadline => {
+                return Err(OpenError::Server(error));
+            }
+            Ok(Err(_)) => time::sleep(RETRY).await,
+            Err(_) => return Err(OpenError::NoAnswer(options.connection_wait)),
+        }
+    }
+}
+
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        other => {
+            other.as_database_error().is_some_and(|error| error.is_transient_in_connect_phase())
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Transactions that the database itself broke off: surely nothing of them was done, so they are
+//! tried again.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
+use tokio::time;
+
+use crate::domain::store::{Answer, StoreError};
+
+/// How often a transaction is tried.
+const TRIES: u32 = 5;
+
+/// After this it is not tried again: one that waited for a lock has waited long enough.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long the first pause is; each next one is twice as long.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Of PostgreSQL: could not be serialised, deadlock, waited too long for a lock. Of MariaDB: the
+/// row was changed since it was read, waited too long for a lock, deadlock.
+const PASSING: [&str; 6] = ["40001", "40P01", "55P03", "1020", "1205", "1213"];
+
+/// Runs a transaction, and runs it anew where the database broke it off for another's sake. One
+/// whose commit failed is never run anew: it may have been done.
+pub(super) async fn retrying<T, F>(mut run: impl FnMut() -> F) -> Answer<T>
+where
+    F: Future<Output = Answer<T>>,
+{
+    let end = time::Instant::now() + PATIENCE;
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match run().await {
+            Err(StoreError::Unavailable(cause))
+                if cause.downcast_ref::<DbErr>().is_some_and(is_passing)
+                    && time::Instant::now() < end =>
+            {
+                tracing::debug!(error = %cause, "the database broke a transaction off");
+            }
+            ended => return ended,
+        }
+        time::sleep(pause).await;
+        pause *= 2;
+    }
+    run().await
+}
+
+/// Commits. What an error leaves is not known, and it says so.
+pub(super) async fn commit(transaction: DatabaseTransaction) -> Answer<()> {
+    transaction.commit().await.map_err(|error| StoreError::Unavailable(Box::new(Unknown(error))))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("whether it was committed is not known: {0}")]
+struct Unknown(#[source] DbErr);
+
+/// Whether the database broke off what was asked, for another's sake.
+pub(super) fn is_passing(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let Some(error) = error.as_database_error() else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(error) => PASSING.contains(&error.number().to_string().as_str()),
+        None => error.code().is_some_and(|code| PASSING.contains(&&*code)),
+    }
+}
