@@ -104,7 +104,7 @@ fn check_settings(place: &Place, name: &str, service: &Service) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokend"));
     command.args(["config", "check"]).current_dir(place.folder.path());
     command.env_clear().envs(environment);
-    let said = Running::start(command, "", place.folder.path()).ended().ok();
+    let said = Running::start(command, "").ended().ok();
     assert_eq!(said, "the settings are valid\n", "{name}");
 }
 
@@ -115,7 +115,6 @@ fn gives_each_container_settings_that_it_starts_with() {
     }
     let place = Place::new();
     make_secrets(&place);
-    place.write("secrets/database_url", "sqlite://tokend.db");
     let mut checked = Vec::new();
     for (name, service) in FILES.into_iter().flat_map(services) {
         if service.lines("image") == ["tokend:latest"] {
@@ -177,7 +176,7 @@ fn hands_the_builder_what_a_build_reads_and_nothing_else() {
     let metadata = "metadata --no-deps --locked --offline --format-version 1";
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(metadata.split(' ')).current_dir(place.folder.path());
-    Running::start(cargo, "", place.folder.path()).ended().ok();
+    Running::start(cargo, "").ended().ok();
 }
 
 /// The proxy as `deploy/haproxy.cfg` has it, with one server in the place of all replicas.
