@@ -4,7 +4,7 @@ use std::cmp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
@@ -12,7 +12,7 @@ use sea_orm::{
 
 use super::SeaStore;
 use super::attempts::NETWORK_LIFE;
-use super::entity::{attempt, change, grant, revocation, sign_in_network, token};
+use super::entity::{attempt, change, grant, meta, revocation, sign_in_network, token};
 use super::retry::commit;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Purged};
@@ -22,9 +22,13 @@ const MOST: u32 = 10_000;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Removes up to `limit` dead rows of each sort.
+/// Removes up to `limit` dead rows of each sort; none where another replica is at it.
 pub(super) async fn purge(store: &SeaStore, now: Timestamp, limit: u32) -> Answer<Purged> {
     let transaction = store.begin().await?;
+    if !alone(&transaction).await? {
+        transaction.rollback().await?;
+        return Ok(Purged::default());
+    }
     let before = now.minus(DAY).micros();
     let limit = u64::from(cmp::min(limit, MOST));
     let (tokens, grants) = tokens(&transaction, before, limit).await?;
@@ -39,6 +43,15 @@ pub(super) async fn purge(store: &SeaStore, now: Timestamp, limit: u32) -> Answe
     attempts(&transaction, now, limit).await?;
     commit(transaction).await?;
     Ok(purged)
+}
+
+/// Whether no other replica purges, which none will do until the end. The row is never written.
+async fn alone(on: &impl ConnectionTrait) -> Answer<bool> {
+    let row = meta::Entity::find_by_id("min_version")
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .one(on)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Removes dead tokens, and those of their grants that are left without any and have no end of
