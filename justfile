@@ -17,6 +17,14 @@ lint:
 test name="":
     cargo test --workspace {{ name }}
 
+# The same, on a throwaway PostgreSQL.
+test-postgres name="":
+    TOKEND_TEST_DATABASE=postgres cargo test --lib --test it {{ name }}
+
+# The same, on a throwaway MariaDB.
+test-mariadb name="":
+    TOKEND_TEST_DATABASE=mariadb cargo test --lib --test it {{ name }}
+
 # The description of what the shim serves, after a change to it.
 openapi:
     cargo run -- openapi > docs/openapi.json

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use secrecy::ExposeSecret as _;
-use tokend::cli::{self, Args, Command, ConfigCommand, Environment, Session, Standing};
+use tokend::cli::{
+    self, Args, Command, ConfigCommand, Environment, LeaseCommand, Session, Standing,
+};
 use tokend::client::Upstream;
 use tokend::config::{Settings, Sources};
 use tokend::rest;
@@ -60,6 +62,15 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Migrate => {
             server::migrate(&Settings::load(&sources)?).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Lease(command) => {
+            let settings = Settings::load(&sources)?;
+            let text = match command {
+                LeaseCommand::Show => server::show_lease(&settings).await?,
+                LeaseCommand::Reset => server::reset_lease(&settings).await?,
+            };
+            std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Healthcheck { server, management } => {

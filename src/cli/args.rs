@@ -47,6 +47,9 @@ pub enum Command {
     },
     /// Brings the database to this version's shape, and ends
     Migrate,
+    /// Shows or sets how long revocations wait for the replicas of a database
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Asks a server whether it is ready: exit status 0 if it is, else 1
     ///
     /// Without a URL it asks at the management address of the settings.
@@ -84,6 +87,18 @@ pub enum ConfigCommand {
     Check,
 }
 
+/// What is done with the leases that replicas have announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum LeaseCommand {
+    /// Prints the longest lease, and how long some replica serves stale facts
+    Show,
+    /// Announces those of the settings in place of all that were announced before
+    ///
+    /// For when every replica runs with shorter ones: by themselves they only ever rise. Until
+    /// then a revocation would not wait long enough.
+    Reset,
+}
+
 /// The commands that are clients of the contract.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
@@ -101,6 +116,10 @@ pub enum ClientCommand {
     ///
     /// The server does so by itself all the time.
     Purge(Connection),
+    /// Ends every grant and token that there is, after a backup was restored
+    ///
+    /// The backup may hold as good what was revoked since it was made.
+    Fence(Connection),
 }
 
 impl ClientCommand {
@@ -113,7 +132,7 @@ impl ClientCommand {
             Self::Token(noun) => &noun.connection,
             Self::Key(noun) => &noun.connection,
             Self::Audit(noun) => &noun.connection,
-            Self::Purge(connection) => connection,
+            Self::Purge(connection) | Self::Fence(connection) => connection,
         }
     }
 }
@@ -258,6 +277,7 @@ mod tests {
           serve        Runs the server: gRPC, the REST shim and the management port. The default
           rest         Runs the REST shim alone, as a client of a server elsewhere
           migrate      Brings the database to this version's shape, and ends
+          lease        Shows or sets how long revocations wait for the replicas of a database
           healthcheck  Asks a server whether it is ready: exit status 0 if it is, else 1
           config       Shows or checks the settings
           openapi      Writes the OpenAPI 3.1 description of what the shim serves under the settings
@@ -268,6 +288,7 @@ mod tests {
           key          Keys that sign tokens
           audit        What happened
           purge        Removes what is dead and no longer needed, now
+          fence        Ends every grant and token that there is, after a backup was restored
           help         Print this message or the help of the given subcommand(s)
 
         Options:

@@ -110,7 +110,8 @@ fn needs_caller(command: &ClientCommand) -> bool {
         | ClientCommand::Role(_)
         | ClientCommand::Key(_)
         | ClientCommand::Audit(_)
-        | ClientCommand::Purge(_) => true,
+        | ClientCommand::Purge(_)
+        | ClientCommand::Fence(_) => true,
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod context;
 mod credentials;
 mod error;
+mod fence;
 mod key;
 mod output;
 mod purge;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-pub use args::{Args, ClientCommand, Command, ConfigCommand, Connection, Noun};
+pub use args::{Args, ClientCommand, Command, ConfigCommand, Connection, LeaseCommand, Noun};
 pub use audit::AuditCommand;
 pub use credentials::Environment;
 pub use error::Error;
@@ -109,6 +110,7 @@ pub async fn run<'a>(
         ClientCommand::Key(noun) => key::run(noun.command, &mut context).await?,
         ClientCommand::Audit(noun) => audit::run(noun.command, &mut context).await?,
         ClientCommand::Purge(_) => purge::run(&mut context).await?,
+        ClientCommand::Fence(_) => fence::run(&mut context).await?,
     }
     Ok(Outcome::Done)
 }

@@ -211,7 +211,7 @@ async fn makes_tokens_for_others_as_the_operator_only() {
 #[tokio::test]
 async fn revokes_a_secret_without_credentials() {
     use pb::revoke_token_request::Target;
-    let answer = pb::RevokeTokenResponse { token: None, revoked_count: 1 };
+    let answer = pb::RevokeTokenResponse { token: None, revoked_count: 1, stale_for: None };
     let server = Canned::default().then(&answer);
     let keyboard = Keyboard::pipe(&["tkd_x"]);
     let ran = tokend("token revoke --secret-stdin", &server, nobody(), keyboard).await;

@@ -125,15 +125,17 @@ impl View for pb::AuditEvent {
 
 impl View for pb::PurgeResponse {
     const COLUMNS: &'static [&'static str] =
-        &["token_count", "grant_count", "revocation_count", "change_count"];
+        &["token_count", "grant_count", "revocation_count", "change_count", "audit_event_count"];
 
     fn json(&self) -> Value {
-        let Self { token_count, grant_count, revocation_count, change_count } = self;
+        let Self { token_count, grant_count, revocation_count, change_count, audit_event_count } =
+            self;
         json!({
             "token_count": token_count,
             "grant_count": grant_count,
             "revocation_count": revocation_count,
             "change_count": change_count,
+            "audit_event_count": audit_event_count,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,7 +13,10 @@ use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use super::load::Faults;
-use super::{Bootstrap, Database, Grpc, Keys, Log, Passwords, Rest, Settings, SignIn, Tokens};
+use super::{
+    Bootstrap, Database, Facts, Grpc, Keys, Lifetime, Log, Passwords, Replica, Rest, Settings,
+    SignIn, Tokens, Upkeep,
+};
 use crate::domain::identity::Username;
 use crate::domain::password;
 use crate::rest;
@@ -30,11 +34,14 @@ impl Settings {
         self.grpc.check(&mut faults);
         self.rest.check(&mut faults);
         self.database.check(&mut faults);
+        self.replica.check(&mut faults);
+        self.facts.check(&mut faults);
         faults.take("keys.master_key", self.keys.decode());
         self.bootstrap.check(&mut faults);
         self.tokens.check(&mut faults);
         self.passwords.check(&mut faults);
         self.sign_in.check(&mut faults);
+        self.upkeep.check(&mut faults);
         self.log.check(&mut faults);
         match self.profiles() {
             Ok(profiles) => {
@@ -137,6 +144,26 @@ impl Database {
     }
 }
 
+impl Replica {
+    fn check(&self, faults: &mut Faults) {
+        let Self { lease, database_loss: _, stale_for } = self;
+        if !(Duration::from_millis(20)..=Duration::from_secs(10)).contains(lease) {
+            faults.add("replica.lease", "must be from 20ms to 10s");
+        }
+        if stale_for < lease || *stale_for > Duration::from_hours(24) {
+            faults.add("replica.stale_for", "must be from `replica.lease` to 24h");
+        }
+    }
+}
+
+impl Facts {
+    fn check(&self, faults: &mut Faults) {
+        let Self { tokens, users } = self;
+        within(faults, "facts.tokens", *tokens, 1..=100_000_000);
+        within(faults, "facts.users", *users, 1..=100_000_000);
+    }
+}
+
 impl Bootstrap {
     fn check(&self, faults: &mut Faults) {
         faults.take("bootstrap.username", Username::parse(&self.username));
@@ -176,6 +203,15 @@ impl SignIn {
         within(faults, "sign_in.rate_per_minute", self.rate_per_minute, 1..=u32::MAX);
         within(faults, "sign_in.burst", self.burst, 1..=u32::MAX);
         self.lockout.check(faults, "sign_in.lockout");
+    }
+}
+
+impl Upkeep {
+    fn check(&self, faults: &mut Faults) {
+        let Self { audit_retention } = self;
+        if *audit_retention < Lifetime::For(Duration::from_hours(24)) {
+            faults.add("upkeep.audit_retention", "must be a day at least");
+        }
     }
 }
 

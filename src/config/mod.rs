@@ -45,6 +45,10 @@ pub struct Settings {
     pub management: Management,
     /// The database.
     pub database: Database,
+    /// How this process keeps in step with others on the same database.
+    pub replica: Replica,
+    /// How much is kept in memory.
+    pub facts: Facts,
     /// The key that seals the others.
     pub keys: Keys,
     /// The first user.
@@ -57,6 +61,8 @@ pub struct Settings {
     pub passwords: Passwords,
     /// How sign-ins are held back.
     pub sign_in: SignIn,
+    /// What is removed in time.
+    pub upkeep: Upkeep,
     /// What is logged, and how.
     pub log: Log,
     /// How the process ends.
@@ -73,12 +79,15 @@ impl Default for Settings {
             rest: Rest::default(),
             management: Management::default(),
             database: Database::default(),
+            replica: Replica::default(),
+            facts: Facts::default(),
             keys: Keys::default(),
             bootstrap: Bootstrap::default(),
             tokens: Tokens::default(),
             authorize: Authorize::default(),
             passwords: Passwords::default(),
             sign_in: SignIn::default(),
+            upkeep: Upkeep::default(),
             log: Log::default(),
             shutdown: Shutdown::default(),
             profiles: profiles::built_in(),
@@ -174,6 +183,57 @@ impl Default for Database {
     }
 }
 
+words! {
+    /// What is done when the lease is over and the database does not answer.
+    DatabaseLoss {
+        /// Checks are refused.
+        Refuse = "refuse",
+        /// Checks are answered from what is known, for a while.
+        ServeStale = "serve_stale",
+    }
+}
+
+/// How a process keeps in step with others on the same database. On SQLite there are none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Replica {
+    /// How long it answers from memory without having asked the database; a revocation takes a
+    /// quarter longer.
+    #[serde(with = "text::duration")]
+    pub lease: Duration,
+    /// `refuse`, or `serve_stale`: revocations are not strict then.
+    pub database_loss: DatabaseLoss,
+    /// How old what it knows may become while it serves stale.
+    #[serde(with = "text::duration")]
+    pub stale_for: Duration,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_millis(200),
+            database_loss: DatabaseLoss::Refuse,
+            stale_for: Duration::from_mins(5),
+        }
+    }
+}
+
+/// How much is kept in memory of what was read from the database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Facts {
+    /// How many tokens, and how many verified JWTs: about 0.5 KiB each.
+    pub tokens: usize,
+    /// How many users, and how many grants and roles: about 0.5 KiB each.
+    pub users: usize,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self { tokens: 100_000, users: 100_000 }
+    }
+}
+
 /// The key that seals the others.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -238,6 +298,20 @@ pub struct Authorize {
 impl Default for Authorize {
     fn default() -> Self {
         Self { callers: Callers::Open }
+    }
+}
+
+/// What is removed in time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Upkeep {
+    /// How long audit events are kept: a duration, or `never` removed.
+    pub audit_retention: Lifetime,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { audit_retention: Lifetime::For(Duration::from_hours(400 * 24)) }
     }
 }
 

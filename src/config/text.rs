@@ -38,7 +38,7 @@ macro_rules! words {
 pub(super) use words;
 
 /// How long a token lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub enum Lifetime {
     /// This long: `15m`, `30d`.
     For(Duration),

@@ -50,7 +50,7 @@ impl Core {
             if Arc::ptr_eq(&keys, &view.keys) {
                 let verdict = self.judge_question(&view, &question, genuine.as_ref()).await?;
                 if self.knowledge.still_holds(&view) {
-                    return Ok(verdict);
+                    return Ok(Verdict { facts_age: view.age, ..verdict });
                 }
             }
             keys = view.keys;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, the finest that every database keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -91,18 +93,23 @@ impl Instant {
 }
 
 /// Where time comes from.
+#[async_trait]
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The time of day.
     fn now(&self) -> Timestamp;
 
     /// The time by which leases run.
     fn instant(&self) -> Instant;
+
+    /// Waits until so much time has passed by which leases run, or more.
+    async fn sleep(&self, time: Duration);
 }
 
 /// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
@@ -118,5 +125,10 @@ impl Clock for SystemClock {
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
         Instant(Duration::new(seconds, nanos))
+    }
+
+    async fn sleep(&self, time: Duration) {
+        // Its clock stands still in a suspended machine, so this sleeps longer there, and no less.
+        tokio::time::sleep(time).await;
     }
 }

@@ -13,13 +13,15 @@ use super::facts::Capacity;
 use super::format::jwt::{Claims, Context};
 use super::hashing::{HashPool, PoolSize};
 use super::keys::{self, NewKey};
-use super::knowledge::{Knowledge, Lease, Sources};
+use super::knowledge::{Knowledge, Sources};
+use super::lease::{DatabaseLoss, Lease};
 use super::password::HashCost;
 use super::profile::{Format, Profile, Profiles};
 use super::random::Random;
 use super::seal::MasterKey;
 use super::sign_in::AddressLimit;
 use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Store};
+use super::token::TokenId;
 use super::uses::Uses;
 
 /// How many uses one transaction writes.
@@ -64,8 +66,12 @@ pub struct Settings {
     pub lockout: LockoutPolicy,
     /// How many tries one address has.
     pub address_rate: AddressRate,
+    /// How long events are remembered; `None`: for ever.
+    pub audit_retention: Option<Duration>,
     /// How long facts may be believed.
     pub lease: Lease,
+    /// What is done when the database does not answer after that.
+    pub loss: DatabaseLoss,
     /// How many facts are kept.
     pub capacity: Capacity,
 }
@@ -130,6 +136,7 @@ impl Core {
             clock: Arc::clone(&clock),
             master: Arc::clone(&master),
             lease: settings.lease,
+            loss: settings.loss,
             capacity: settings.capacity,
         })
         .await?;
@@ -170,12 +177,41 @@ impl Core {
         flushed.and(retired).and(purged.map(drop))
     }
 
+    /// Keeps the facts in step with the database. Ends at once where nobody else changes it; else
+    /// it is for the caller to end it.
+    pub async fn keep_up(&self) {
+        self.knowledge.keep_up().await;
+    }
+
+    /// Loads everything that is kept in memory anew.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: what was kept goes on as before.
+    pub async fn renew(&self) -> Result<(), Error> {
+        self.knowledge.renew().await
+    }
+
     /// Notes in the database when tokens were last used.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
     pub async fn flush_uses(&self) -> Result<(), Error> {
-        let uses = self.uses.list();
+        self.write_uses(self.uses.list()).await
+    }
+
+    /// Notes in the database which refresh tokens were put to use, so that other replicas take a
+    /// second use of the one before for what it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: nothing is lost, the next call tries again.
+    pub async fn flush_refreshes(&self) -> Result<(), Error> {
+        self.write_uses(self.uses.list_refreshes()).await
+    }
+
+    async fn write_uses(&self, uses: Vec<(TokenId, Timestamp)>) -> Result<(), Error> {
+        if uses.is_empty() {
+            return Ok(());
+        }
         // In small transactions, for there may be one writer, and others wait for it.
         for batch in uses.chunks(USES_PER_WRITE) {
             self.store.touch_tokens(batch).await?;
@@ -196,12 +232,15 @@ impl Core {
 
     /// Publishes what is kept as metrics.
     pub fn publish_metrics(&self) {
-        let (counts, lease_left) = self.knowledge.report();
+        let (counts, lease_left, age) = self.knowledge.report();
         for (sort, count) in counts {
             metrics::gauge!("tokend_facts", "sort" => sort).set(gauge(count));
         }
         metrics::gauge!("tokend_lease_left_seconds")
             .set(lease_left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+        if lease_left.is_some() {
+            metrics::gauge!("tokend_tail_lag_seconds").set(age.as_secs_f64());
+        }
         metrics::gauge!("tokend_hash_queue").set(gauge(self.hashes.waiting()));
     }
 

@@ -8,10 +8,12 @@
 //!   its key; a fact older than its key's mark is thrown away, also when its slow read comes back
 //!   after the change was applied. A mark that is forgotten raises a floor for all.
 //! - Only the tail moves `known`. It publishes the marks first, then `known`, then the lease.
+//! - A page of the tail begins with the change that is known, nonce and all; where it does not,
+//!   everything is loaded anew.
 //! - A lease counts from before the tail's read began.
+//! - A judgement counts only if at its end `known` is what it was and the lease still holds.
 //! - Where absence means "allowed" (revoked JWTs and grants), nothing is ever evicted.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
@@ -21,11 +23,15 @@ use quick_cache::sync::Cache;
 
 use super::clock::{Instant, Timestamp};
 use super::identity::{Realm, Role, RoleId, User, UserId};
-use super::store::{Change, GrantChange, Mark, Revocation, Seq};
+use super::lease::Lease;
+use super::store::{Change, GrantChange, Mark, More, Revocation, Seq, Tail};
 use super::token::{Grant, GrantId, Token, TokenDigest, TokenId};
 
-/// How many marks are remembered before the older ones become the floor.
-const MOST_MARKS: usize = 100_000;
+mod marks;
+mod revoked;
+
+use marks::Marks;
+use revoked::Revoked;
 
 /// How many facts of each sort are kept at most.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +69,19 @@ pub enum Kept {
     Stale,
 }
 
+/// What a page of the tail came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Caught {
+    /// Everything up to the page's end is known, and the page was the last: a lease may be taken.
+    Up,
+    /// The page was full: there may be more, and no lease.
+    Behind,
+    /// The list has no place for what is known, or says what this version can't read: everything
+    /// must be loaded anew.
+    Lost,
+}
+
 /// What was read: something, or that there is nothing.
 pub type Fact<V> = Option<Arc<V>>;
 
@@ -81,34 +100,6 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
     }
 }
 
-#[derive(Debug, Default)]
-struct Marks {
-    by_key: HashMap<FactKey, Seq>,
-    floor: Option<Seq>,
-    suspensions: u64,
-}
-
-impl Marks {
-    fn raise(&mut self, key: FactKey, seq: Seq) {
-        if self.by_key.len() >= MOST_MARKS {
-            self.floor = self.by_key.values().copied().max().max(self.floor);
-            self.by_key.clear();
-        }
-        self.by_key.insert(key, seq);
-    }
-
-    fn admits(&self, key: &FactKey, as_of: Seq) -> bool {
-        self.floor.is_none_or(|floor| as_of >= floor)
-            && self.by_key.get(key).is_none_or(|mark| as_of >= *mark)
-    }
-}
-
-#[derive(Debug, Default)]
-struct RevokedJwts {
-    tokens: HashMap<TokenId, Option<Timestamp>>,
-    grants: HashMap<GrantId, Option<Timestamp>>,
-}
-
 /// The facts, from one load on. A reload makes another beside it and swaps the two.
 #[derive(Debug)]
 pub struct Facts {
@@ -122,7 +113,7 @@ pub struct Facts {
     pub tokens: Shelf<TokenDigest, Token>,
     /// Grants by id.
     pub grants: Shelf<GrantId, Grant>,
-    revoked: RwLock<RevokedJwts>,
+    revoked: RwLock<Revoked>,
     marks: Mutex<Marks>,
     keys_mark: AtomicI64,
     known: AtomicI64,
@@ -130,31 +121,27 @@ pub struct Facts {
     known_nonce: AtomicI64,
     // Microseconds of the lease's clock; the greatest number is an endless lease.
     lease_until: AtomicU64,
+    // When the read began by which all is known, on the same clock.
+    asked_at: AtomicU64,
 }
 
 impl Facts {
     /// Begins with the revocations that a load found after it had read `known`, and no lease.
     #[must_use]
     pub fn new(capacity: Capacity, known: Mark, revocations: Vec<Revocation>) -> Self {
-        let mut revoked = RevokedJwts::default();
-        for revocation in revocations {
-            match revocation {
-                Revocation::Jti(id, until) => drop(revoked.tokens.insert(id, until)),
-                Revocation::Grant(id, until) => drop(revoked.grants.insert(id, until)),
-            }
-        }
         Self {
             users: Shelf::new(capacity.users),
             roles: Shelf::new(capacity.users),
             anonymous: Shelf::new(1024),
             tokens: Shelf::new(capacity.tokens),
             grants: Shelf::new(capacity.users),
-            revoked: RwLock::new(revoked),
+            revoked: RwLock::new(Revoked::of(revocations)),
             marks: Mutex::default(),
             keys_mark: AtomicI64::new(i64::MIN),
             known: AtomicI64::new(known.seq.0),
             known_nonce: AtomicI64::new(known.nonce),
             lease_until: AtomicU64::new(0),
+            asked_at: AtomicU64::new(0),
         }
     }
 
@@ -177,10 +164,24 @@ impl Facts {
         micros(instant) < self.lease_until.load(Ordering::Acquire)
     }
 
-    /// When the lease ends, in microseconds of its clock.
+    /// Whether a judgement that began when `seq` was known may be answered at `instant`.
     #[must_use]
-    pub fn lease_until(&self) -> u64 {
-        self.lease_until.load(Ordering::Acquire)
+    pub fn still_hold(&self, seq: Seq, instant: Instant) -> bool {
+        self.known() == seq && self.lease_holds(instant)
+    }
+
+    /// How long the lease still lasts (`None`: for ever).
+    #[must_use]
+    pub fn lease_left(&self, instant: Instant) -> Option<Duration> {
+        let until = self.lease_until.load(Ordering::Acquire);
+        (until != u64::MAX).then(|| Duration::from_micros(until.saturating_sub(micros(instant))))
+    }
+
+    /// How long ago the read began by which all here is known: no fact is staler than that.
+    #[must_use]
+    pub fn age(&self, instant: Instant) -> Duration {
+        let asked = self.asked_at.load(Ordering::Acquire);
+        Duration::from_micros(micros(instant).saturating_sub(asked))
     }
 
     /// Whether the JWT of this id was revoked.
@@ -243,8 +244,25 @@ impl Facts {
         Kept::Yes
     }
 
+    /// Takes in a page of the tail that was asked for from [`Self::known_mark`] on.
+    pub fn take_in(&self, page: &Tail) -> Caught {
+        let fresh = match page.changes.split_first() {
+            Some(((first, _), fresh)) if *first == self.known_mark() => fresh,
+            // The list was purged past us, or a failover lost what we knew.
+            Some(_) | None => return Caught::Lost,
+        };
+        if fresh.iter().any(|(_, change)| *change == Change::Unknown) {
+            return Caught::Lost;
+        }
+        self.apply(fresh);
+        match page.more {
+            More::Perhaps => Caught::Behind,
+            More::No => Caught::Up,
+        }
+    }
+
     /// Applies changes in the order of their numbers, then moves `known` to the last.
-    pub fn apply(&self, changes: &[(Mark, Change)]) {
+    fn apply(&self, changes: &[(Mark, Change)]) {
         for (mark, change) in changes {
             self.apply_one(mark.seq, change);
         }
@@ -283,7 +301,7 @@ impl Facts {
             }
             Change::Jti { id, until } => drop(self.revoked().tokens.insert(id.clone(), *until)),
             Change::Keys => self.keys_mark.store(seq.0, Ordering::Release),
-            // The tail loads everything anew before it comes here.
+            // Everything is loaded anew before it comes here.
             Change::Unknown => {}
         }
     }
@@ -294,13 +312,14 @@ impl Facts {
         self.marks().suspensions
     }
 
-    /// Lets the facts be believed until then (`None`: for ever): the clock as it was before the
-    /// tail's read began, and the lease's length. Nothing happens where the lease was ended since
-    /// that read began, for what it was ended for may have been missed.
-    pub fn lease(&self, until: Option<Instant>, suspensions: u64) {
+    /// Lets the facts be believed as long as a lease lasts whose tail began its read at `began`.
+    /// Nothing happens where the lease was ended since that read began, for what it was ended for
+    /// may have been missed.
+    pub fn take_lease(&self, lease: Lease, began: Instant, suspensions: u64) {
         let marks = self.marks();
         if marks.suspensions == suspensions {
-            self.lease_until.store(until.map_or(u64::MAX, micros), Ordering::Release);
+            self.asked_at.store(micros(began), Ordering::Release);
+            self.lease_until.store(lease.end(began).map_or(u64::MAX, micros), Ordering::Release);
         }
         drop(marks);
     }
@@ -315,11 +334,7 @@ impl Facts {
 
     /// Forgets revocations of JWTs that ended a day ago.
     pub fn forget_ended(&self, now: Timestamp) {
-        const DAY: Duration = Duration::from_hours(24);
-        let keep = |until: &Option<Timestamp>| until.is_none_or(|end| end.plus(DAY) > now);
-        let mut revoked = self.revoked();
-        revoked.tokens.retain(|_, until| keep(until));
-        revoked.grants.retain(|_, until| keep(until));
+        self.revoked().forget_ended(now);
     }
 
     /// How many facts and revocations are kept: tokens, users, grants, revocations.
@@ -330,7 +345,7 @@ impl Facts {
             ("token", self.tokens.0.len()),
             ("user", self.users.0.len()),
             ("grant", self.grants.0.len()),
-            ("revocation", revoked.tokens.len() + revoked.grants.len()),
+            ("revocation", revoked.len()),
         ]
     }
 
@@ -338,7 +353,7 @@ impl Facts {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn revoked(&self) -> RwLockWriteGuard<'_, RevokedJwts> {
+    fn revoked(&self) -> RwLockWriteGuard<'_, Revoked> {
         self.revoked.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

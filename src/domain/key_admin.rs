@@ -109,17 +109,20 @@ impl Core {
         self.find_signing_key(&id).await?.map(key_view).ok_or(Error::KeyNotFound)
     }
 
-    /// Retires the keys that stopped signing so long ago that no token of theirs lives.
+    /// Retires the keys that stopped signing so long ago that no token of theirs lives, and those
+    /// that were published and, for whoever did it has gone, never signed.
     pub(super) async fn retire_outlived_keys(&self) -> Result<(), Error> {
         let now = self.now();
         for row in self.store.list_keys().await? {
-            let outlived = row.state == KeyState::Verifying
-                && row.purpose == KeyPurpose::Sign
-                && row
+            let outlived = match row.state {
+                KeyState::Verifying => row
                     .retired_at
                     .zip(self.longest_life(&row.profile))
-                    .is_some_and(|(at, longest)| at.plus(longest).plus(SLACK) < now);
-            if outlived {
+                    .is_some_and(|(at, longest)| at.plus(longest).plus(SLACK) < now),
+                KeyState::Next => row.created_at.plus(SLACK) < now,
+                KeyState::Active | KeyState::Retired => false,
+            };
+            if outlived && row.purpose == KeyPurpose::Sign {
                 let audit = Audit {
                     target: row.id.to_string(),
                     ..self.audit("key.retire", Actor::Service, None)
@@ -164,6 +167,8 @@ impl Core {
         Ok(())
     }
 
+    /// Puts a key in the place of another. It is published first, and all have heard of it before
+    /// it signs: a replica that does not know it would refuse what it signed.
     async fn replace(
         &self,
         (old, left): (KeyId, KeyState),
@@ -171,14 +176,30 @@ impl Core {
         order: Order,
         wait: Wait,
     ) -> Result<SigningKeyView, Error> {
-        let (store, row) = (Arc::clone(&self.store), new.clone());
+        let next = KeyRow { state: KeyState::Next, ..new.clone() };
+        let audit =
+            Audit { action: "key.publish", target: new.id.to_string(), ..order.audit.clone() };
+        let publish = Order { audit, ..order.clone() };
+        self.put((old.clone(), KeyState::Active), next, publish, Wait::ForAll).await?;
+        self.put((old, left), new.clone(), order, wait).await?;
+        self.knowledge.view().await?;
+        Ok(key_view(new))
+    }
+
+    async fn put(
+        &self,
+        (old, left): (KeyId, KeyState),
+        new: KeyRow,
+        order: Order,
+        wait: Wait,
+    ) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
         let changed = self
             .knowledge
-            .commit(wait, async move { store.replace_key(&old, left, &row, &order).await })
+            .commit(wait, async move { store.replace_key(&old, left, &new, &order).await })
             .await?;
-        self.knowledge.view().await?;
         match changed {
-            KeyChange::Done => Ok(key_view(new)),
+            KeyChange::Done => Ok(()),
             KeyChange::Lost => Err(Error::Unavailable("the key was replaced meanwhile".into())),
         }
     }

@@ -16,6 +16,7 @@ mod issue;
 mod key_admin;
 pub mod keys;
 pub mod knowledge;
+pub mod lease;
 mod lifetime;
 mod loads;
 mod mint;

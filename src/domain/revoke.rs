@@ -24,6 +24,12 @@ struct Found {
     owner: User,
 }
 
+/// What was ended.
+struct Ended {
+    token: Option<TokenView>,
+    count: u32,
+}
+
 /// What an operation token is revoked by.
 enum By {
     /// Its row, which every check of it reads.
@@ -49,7 +55,7 @@ impl Core {
         if !guard.is_empty() {
             self.settings.profiles.get(&guard)?;
         }
-        match target {
+        let ended = match target {
             Target::Missing => Err(Error::field("target", "must be set")),
             Target::Secret(secret) => self.revoke_by_secret(origin, &secret, (&guard, wait)).await,
             Target::Token(id) => self.revoke_by_id(origin, &id, (&guard, wait)).await,
@@ -64,7 +70,9 @@ impl Core {
                 let id = UserId::parse(&id).map_err(|fault| Error::field("user_id", fault))?;
                 self.revoke_by_user(origin, id, wait).await
             }
-        }
+        };
+        let Ended { token, count } = ended?;
+        Ok(RevokeOutcome { token, count, stale_for: self.knowledge.stale_for() })
     }
 
     async fn revoke_by_secret(
@@ -72,12 +80,15 @@ impl Core {
         origin: &Origin,
         secret: &Secret,
         (guard, wait): (&str, Wait),
-    ) -> Result<RevokeOutcome, Error> {
+    ) -> Result<Ended, Error> {
         let caller = self.find_caller(origin).await?;
         let keys = self.knowledge.keys();
         match self.recognise(&keys, secret) {
-            // Of a key that was retired: as dead as it can be.
-            Err(DenyReason::RevokedToken) => Ok(RevokeOutcome { token: None, count: 0 }),
+            // Of a key that was retired: as dead as it can be, once all have heard.
+            Err(DenyReason::RevokedToken) => {
+                self.knowledge.catch_up(wait).await?;
+                Ok(Ended { token: None, count: 0 })
+            }
             Err(_) => Err(Error::TokenNotFound),
             Ok(Genuine::Opaque(digest)) => {
                 let row = self.store.find_token_by_digest(digest).await?;
@@ -99,7 +110,7 @@ impl Core {
         origin: &Origin,
         id: &str,
         (guard, wait): (&str, Wait),
-    ) -> Result<RevokeOutcome, Error> {
+    ) -> Result<Ended, Error> {
         let id = read_id(id)?;
         let caller = self.caller(origin).await?;
         let found = self.find(&id.ok_or(Error::TokenNotFound)?).await?;
@@ -113,7 +124,7 @@ impl Core {
         caller: Option<&Caller>,
         found: Found,
         (guard, wait): (&str, Wait),
-    ) -> Result<RevokeOutcome, Error> {
+    ) -> Result<Ended, Error> {
         let Found { token, grant, owner } = found;
         if !guard.is_empty() && guard != token.profile.as_str() {
             return Err(Error::TokenNotFound);
@@ -127,7 +138,7 @@ impl Core {
             Some(now) => Some(self.view_of(&now.owner, now.token, &now.grant).await?),
             None => None,
         };
-        Ok(RevokeOutcome { token: view, count: revoked.count })
+        Ok(Ended { token: view, count: revoked.count })
     }
 
     async fn revoke_jwt(
@@ -136,13 +147,13 @@ impl Core {
         caller: Option<&Caller>,
         claims: &Claims,
         wait: Wait,
-    ) -> Result<RevokeOutcome, Error> {
+    ) -> Result<Ended, Error> {
         let owner = self.store.find_user(claims.user).await?.ok_or(Error::TokenNotFound)?;
         let order = self.order_to_revoke(origin, caller, &owner, (&claims.id, "token.revoke"))?;
         if owner.generation != claims.generation {
             // The cut may be news to this replica, too.
             self.knowledge.catch_up(wait).await?;
-            return Ok(RevokeOutcome { token: None, count: 0 });
+            return Ok(Ended { token: None, count: 0 });
         }
         let by = By::Jti(claims.expires_at);
         let revoked = self.end((claims.kind, &claims.id, claims.grant), by, (order, wait)).await?;
@@ -155,7 +166,7 @@ impl Core {
             },
             None => None,
         };
-        Ok(RevokeOutcome { token, count })
+        Ok(Ended { token, count })
     }
 
     /// Ends a token, and with a refresh token all that its sign-in allowed, with a personal token
@@ -193,7 +204,7 @@ impl Core {
         origin: &Origin,
         id: GrantId,
         wait: Wait,
-    ) -> Result<RevokeOutcome, Error> {
+    ) -> Result<Ended, Error> {
         let caller = self.caller(origin).await?;
         let grant = self.store.find_grant(id).await?.ok_or(Error::TokenNotFound)?;
         let owner = self.store.find_user(grant.user).await?.ok_or(Error::TokenNotFound)?;
@@ -208,7 +219,7 @@ impl Core {
             .await?
             .ok_or(Error::TokenNotFound)?;
         count_revoked(revoked.count);
-        Ok(RevokeOutcome { token: None, count: revoked.count })
+        Ok(Ended { token: None, count: revoked.count })
     }
 
     async fn revoke_by_user(
@@ -216,7 +227,7 @@ impl Core {
         origin: &Origin,
         id: UserId,
         wait: Wait,
-    ) -> Result<RevokeOutcome, Error> {
+    ) -> Result<Ended, Error> {
         let caller = self.caller(origin).await?;
         let owner = self.owner(&caller, id, "token:revoke").await?;
         let order = self.order(&caller, origin, AuditOf::new("user.revoke", &owner.realm, &id));
@@ -227,7 +238,7 @@ impl Core {
             .await?
             .ok_or(Error::UserNotFound)?;
         count_revoked(revoked.count);
-        Ok(RevokeOutcome { token: None, count: revoked.count })
+        Ok(Ended { token: None, count: revoked.count })
     }
 
     /// Lets a caller revoke what is theirs, or what they may; without one, holding the secret is

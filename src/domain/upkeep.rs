@@ -11,7 +11,7 @@ use super::identity::{
 };
 use super::password::Password;
 use super::permission::Permission;
-use super::store::{Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, NewUser, Purged};
+use super::store::{Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, NewUser, Purge, Purged};
 
 /// How many rows of each sort one transaction removes.
 const BATCH: u32 = 500;
@@ -69,16 +69,40 @@ impl Core {
     pub(super) async fn purge_now(&self) -> Result<Purged, Error> {
         let mut all = Purged::default();
         for _ in 0..MOST_BATCHES {
-            let batch = self.store.purge(self.now(), BATCH).await?;
+            let audit_retention = self.settings.audit_retention;
+            let purge = Purge { now: self.now(), audit_retention, limit: BATCH };
+            let batch = self.store.purge(purge).await?;
             if batch == Purged::default() {
                 break;
             }
-            all.tokens += batch.tokens;
-            all.grants += batch.grants;
-            all.revocations += batch.revocations;
-            all.changes += batch.changes;
+            let Purged { tokens, grants, revocations, changes, audit_events } = batch;
+            for (sort, sum, count) in [
+                ("token", &mut all.tokens, tokens),
+                ("grant", &mut all.grants, grants),
+                ("revocation", &mut all.revocations, revocations),
+                ("change", &mut all.changes, changes),
+                ("audit_event", &mut all.audit_events, audit_events),
+            ] {
+                *sum += count;
+                metrics::counter!("tokend_purged_rows_total", "sort" => sort).increment(count);
+            }
         }
+        metrics::counter!("tokend_purges_total").increment(1);
         Ok(all)
+    }
+
+    /// Ends every grant and token that there is: after a backup was restored, which may hold as
+    /// good what was revoked since. Answers how many users there are.
+    ///
+    /// # Errors
+    /// [`Error::PermissionMissing`], [`Error::Unavailable`]; what proves the caller.
+    pub async fn fence(&self, origin: &Origin, wait: Wait) -> Result<u64, Error> {
+        let caller = self.caller(origin).await?;
+        caller.need_in(&Realm::default(), "maintenance:fence")?;
+        let audit = AuditOf::new("maintenance.fence", &Realm::default(), &"");
+        let order = self.order(&caller, origin, audit);
+        let store = Arc::clone(&self.store);
+        self.knowledge.commit(wait, async move { store.fence(&order).await }).await
     }
 
     /// Makes the first user, who may do everything, on a database that has no user yet. Answers

@@ -17,8 +17,9 @@ struct Batches {
     /// Of refresh tokens that a rotation put into use: noted without a bound of their own, for a
     /// successor that was seen in use must not pass for an unused one.
     refreshes: Noted,
-    /// What was written last. A refresh that had read the database before must still find it.
-    written: Noted,
+    /// What was written by the last two batches, the last first. A refresh that had read the
+    /// database before must still find it.
+    written: [Noted; 2],
 }
 
 /// Uses that the database does not know yet.
@@ -43,7 +44,8 @@ impl Uses {
     #[must_use]
     pub fn has(&self, id: &TokenId) -> bool {
         let batches = self.batches();
-        [&batches.pending, &batches.refreshes, &batches.written].iter().any(|b| b.contains_key(id))
+        let Batches { pending, refreshes, written: [last, before] } = &*batches;
+        [pending, refreshes, last, before].iter().any(|noted| noted.contains_key(id))
     }
 
     /// Lists what is to be written.
@@ -52,6 +54,12 @@ impl Uses {
         let batches = self.batches();
         let all = batches.pending.iter().chain(&batches.refreshes);
         all.map(|(id, at)| (id.clone(), *at)).collect()
+    }
+
+    /// Lists the refresh tokens that are to be written: other replicas wait for these.
+    #[must_use]
+    pub fn list_refreshes(&self) -> Vec<(TokenId, Timestamp)> {
+        self.batches().refreshes.iter().map(|(id, at)| (id.clone(), *at)).collect()
     }
 
     /// Takes what was written off the list, but for what was used again since.
@@ -65,7 +73,8 @@ impl Uses {
                 }
             }
         }
-        batches.written = written.into_iter().collect();
+        let [last, _] = std::mem::take(&mut batches.written);
+        batches.written = [written.into_iter().collect(), last];
     }
 
     fn batches(&self) -> MutexGuard<'_, Batches> {

@@ -3,6 +3,7 @@
 use tonic::{Request, Response};
 
 use super::caller::Proof;
+use super::convert::{large_count, wait};
 use super::{Answer, Services};
 use crate::pb;
 use crate::pb::maintenance_service_server::MaintenanceService;
@@ -13,5 +14,12 @@ impl MaintenanceService for Services {
         let origin = self.callers.origin(&request, Proof::Any)?;
         let pb::PurgeRequest {} = request.into_inner();
         Ok(Response::new(self.core.purge(&origin).await?.into()))
+    }
+
+    async fn fence(&self, request: Request<pb::FenceRequest>) -> Answer<pb::FenceResponse> {
+        let origin = self.callers.origin(&request, Proof::Any)?;
+        let pb::FenceRequest { skip_wait } = request.into_inner();
+        let users = self.core.fence(&origin, wait(skip_wait)).await?;
+        Ok(Response::new(pb::FenceResponse { user_count: large_count(users) }))
     }
 }

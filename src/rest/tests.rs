@@ -328,7 +328,7 @@ async fn writes_the_route_and_never_the_path_or_the_credentials_to_the_log() {
     Fake::default().start().send(get("/nothing")).await;
     tracing::callsite::rebuild_interest_cache();
     let revoked: [fn() -> Result<RevokeTokenResponse, Status>; 3] = [
-        || Ok(RevokeTokenResponse { token: None, revoked_count: 1 }),
+        || Ok(RevokeTokenResponse { token: None, revoked_count: 1, stale_for: None }),
         || Err(Status::unavailable("tcp connect error")),
         || Err(failure(Code::NotFound, ErrorReason::TokenNotFound)),
     ];

@@ -1,18 +1,16 @@
 //! The settings in the words of those who need them.
 
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, http};
-use crate::config::{Callers, Settings};
+use crate::config::{Callers, DatabaseLoss as LossWord, Lifetime, Replica, Settings};
 use crate::domain::facts::Capacity;
 use crate::domain::hashing::PoolSize;
-use crate::domain::knowledge::Lease;
+use crate::domain::lease::{DatabaseLoss, Lease};
 use crate::domain::password::HashCost;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
-
-/// About 0.5 KiB each.
-const CAPACITY: Capacity = Capacity { tokens: 100_000, users: 100_000 };
 
 pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
     let passwords = &settings.passwords;
@@ -37,10 +35,27 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
             per_minute: settings.sign_in.rate_per_minute,
             burst: settings.sign_in.burst,
         },
-        // One process has the database to itself.
-        lease: Lease::Endless,
-        capacity: CAPACITY,
+        audit_retention: match settings.upkeep.audit_retention {
+            Lifetime::For(time) => Some(time),
+            Lifetime::Never => None,
+        },
+        lease: lease(settings),
+        loss: loss(&settings.replica),
+        capacity: Capacity { tokens: settings.facts.tokens, users: settings.facts.users },
     })
+}
+
+fn lease(settings: &Settings) -> Lease {
+    // One process has a SQLite database to itself.
+    let is_alone = settings.database.url.expose_secret().starts_with("sqlite:");
+    if is_alone { Lease::Endless } else { Lease::For(settings.replica.lease) }
+}
+
+fn loss(replica: &Replica) -> DatabaseLoss {
+    match replica.database_loss {
+        LossWord::Refuse => DatabaseLoss::Refuse,
+        LossWord::ServeStale => DatabaseLoss::ServeStale(replica.stale_for),
+    }
 }
 
 /// 0 is one for each core.

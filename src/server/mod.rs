@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -21,6 +22,7 @@ use crate::store::{Connections, SeaStore};
 mod convert;
 mod error;
 pub mod http;
+mod lease;
 pub mod management;
 mod master_key;
 mod open;
@@ -29,6 +31,7 @@ mod upstream;
 mod welcome;
 
 pub use error::StartError;
+pub use lease::{reset_lease, show_lease};
 pub use open::Wiring;
 pub use probe::{Probe, healthcheck};
 pub use upstream::{Reached, reach, remote};
@@ -39,7 +42,9 @@ use open::Opened;
 
 /// How often what is kept in memory is written and what is dead is removed.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
-/// How often the gauges are set.
+/// How often all facts are read anew.
+const RENEWAL: Duration = Duration::from_hours(1);
+/// How often the gauges are set, and other replicas told of refresh tokens in use.
 const GAUGES: Duration = Duration::from_secs(5);
 
 /// A server that holds its database and its ports, and serves once it is told to.
@@ -126,6 +131,7 @@ impl Server {
         let services = grpc::routes(core.clone(), convert::grpc(&settings, &stop), &health)?;
         let tasks = TaskTracker::new();
         tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
+        tasks.spawn(keep_up(core.clone(), stop.clone()));
         let serving = tasks.spawn(grpc::serve(
             grpc,
             services.clone(),
@@ -237,12 +243,21 @@ fn ready(core: &Core, stop: &CancellationToken) -> Ready {
 async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {
     let mut gauges = tokio::time::interval(GAUGES);
     let mut chores = tokio::time::interval(HOUSEKEEPING);
+    let mut renewals = interval_at(Instant::now() + RENEWAL, RENEWAL);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = gauges.tick() => {
                 core.publish_metrics();
                 publish_connections(&store);
+                if let Err(error) = core.flush_refreshes().await {
+                    warn!(%error, "refreshes in use were not written; it is tried again");
+                }
+            }
+            _ = renewals.tick() => {
+                if let Err(error) = core.renew().await {
+                    warn!(%error, "what is kept was not read anew; it is tried again");
+                }
             }
             _ = chores.tick() => {
                 if let Err(error) = core.housekeep().await {
@@ -250,6 +265,13 @@ async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {
                 }
             }
         }
+    }
+}
+
+async fn keep_up(core: Core, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = core.keep_up() => {}
     }
 }
 

@@ -8,6 +8,7 @@ use super::mariadb::MariaDb;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::{Connections, OpenError, Options};
+use crate::domain::clock::Timestamp;
 
 /// How many changes a page holds.
 pub(super) const PAGE: usize = 512;
@@ -31,6 +32,9 @@ pub(super) trait Engine: Send + Sync {
         transaction: &DatabaseTransaction,
         count: i64,
     ) -> Result<Option<i64>, DbErr>;
+
+    /// What time it is by the database's own clock; `None`: it has no other than this machine's.
+    async fn clock(&self, transaction: &DatabaseTransaction) -> Result<Option<Timestamp>, DbErr>;
 
     /// Lets the statements of a transaction take as long as they need.
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr>;

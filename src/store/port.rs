@@ -15,8 +15,8 @@ use crate::domain::identity::{Realm, Role, RoleId, RoleName, User, UserId, Usern
 use crate::domain::store::{
     Answer, Attempt, AttemptStart, Audit, AuditEvent, AuditQuery, Bootstrapped, Committed,
     Inserted, JtiRevocation, KeyChange, KeyRow, KeyState, Mark, NamePage, NewTokens, NewUser,
-    Order, PasswordHash, PasswordUpdate, Purged, RefreshRow, Revocation, Revoked, Seq, Store, Swap,
-    Swapped, Tail, Terms, TokenQuery, UserUpdate,
+    Order, PasswordHash, PasswordUpdate, Purge, Purged, RefreshRow, Revocation, Revoked, Seq,
+    Store, Swap, Swapped, Tail, Terms, TokenQuery, UserUpdate,
 };
 use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenDigest, TokenId};
 
@@ -249,7 +249,7 @@ impl Store for SeaStore {
         retrying(|| cut::fence(self, order)).await
     }
 
-    async fn purge(&self, now: Timestamp, limit: u32) -> Answer<Purged> {
-        retrying(|| purge::purge(self, now, limit)).await
+    async fn purge(&self, purge: Purge) -> Answer<Purged> {
+        retrying(|| purge::purge(self, purge)).await
     }
 }

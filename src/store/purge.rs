@@ -12,23 +12,27 @@ use sea_orm::{
 
 use super::SeaStore;
 use super::attempts::NETWORK_LIFE;
-use super::entity::{attempt, change, grant, meta, revocation, sign_in_network, token};
+use super::entity::{
+    attempt, audit_event, change, grant, meta, revocation, sign_in_network, token,
+};
 use super::retry::commit;
 use crate::domain::clock::Timestamp;
-use crate::domain::store::{Answer, Purged};
+use crate::domain::store::{Answer, Purge, Purged};
 
 /// More ids than this don't fit into one statement.
 const MOST: u32 = 10_000;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Removes up to `limit` dead rows of each sort; none where another replica is at it.
-pub(super) async fn purge(store: &SeaStore, now: Timestamp, limit: u32) -> Answer<Purged> {
+/// Removes dead rows, unless another replica is at it.
+pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
+    let Purge { now, audit_retention, limit } = purge;
     let transaction = store.begin().await?;
     if !alone(&transaction).await? {
         transaction.rollback().await?;
         return Ok(Purged::default());
     }
+    let now = store.engine.clock(&transaction).await?.map_or(now, |theirs| cmp::min(now, theirs));
     let before = now.minus(DAY).micros();
     let limit = u64::from(cmp::min(limit, MOST));
     let (tokens, grants) = tokens(&transaction, before, limit).await?;
@@ -37,6 +41,10 @@ pub(super) async fn purge(store: &SeaStore, now: Timestamp, limit: u32) -> Answe
         grants: grants + dead_grants(&transaction, before, limit).await?,
         revocations: revocations(&transaction, before, limit).await?,
         changes: changes(&transaction, before, limit).await?,
+        audit_events: match audit_retention {
+            Some(time) => events(&transaction, now.minus(time).micros(), limit).await?,
+            None => 0,
+        },
     };
     let before = now.minus(NETWORK_LIFE).micros();
     networks(&transaction, before, limit).await?;
@@ -153,6 +161,23 @@ async fn changes(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u
     let old = but_last.iter().take_while(|(_, committed_at)| *committed_at < before);
     let Some((last, _)) = old.last() else { return Ok(0) };
     let dead = change::Entity::delete_many().filter(change::Column::Seq.lte(*last));
+    Ok(dead.exec(on).await?.rows_affected)
+}
+
+/// Removes events from the front: their ids are in the order of time, as far as clocks agree.
+async fn events(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u64> {
+    let front: Vec<(i64, i64)> = audit_event::Entity::find()
+        .select_only()
+        .column(audit_event::Column::Id)
+        .column(audit_event::Column::At)
+        .order_by_asc(audit_event::Column::Id)
+        .limit(limit)
+        .into_tuple()
+        .all(on)
+        .await?;
+    let old = front.iter().take_while(|(_, at)| *at < before);
+    let Some((last, _)) = old.last() else { return Ok(0) };
+    let dead = audit_event::Entity::delete_many().filter(audit_event::Column::Id.lte(*last));
     Ok(dead.exec(on).await?.rows_affected)
 }
 

@@ -21,6 +21,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use super::engine::{Engine, Opened, tail_statement};
 use super::pools::Pools;
 use super::{Connections, OpenError, Options, schema};
+use crate::domain::clock::Timestamp;
 
 /// How long a statement waits for another process that writes: a backup, or an operator's hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -117,6 +118,10 @@ impl Engine for Sqlite {
         let take = Statement::from_sql_and_values(DbBackend::Sqlite, TAKE_NUMBERS, [count.into()]);
         let row = transaction.query_one_raw(take).await?;
         row.map(|row| row.try_get("", "seq")).transpose()
+    }
+
+    async fn clock(&self, _transaction: &DatabaseTransaction) -> Result<Option<Timestamp>, DbErr> {
+        Ok(None)
     }
 
     async fn allow_long(&self, _transaction: &DatabaseTransaction) -> Result<(), DbErr> {

@@ -65,6 +65,7 @@ async fn managing(api: &Api, victim: &Actor) -> Vec<(&'static str, Option<Refusa
         ("key:retire", api.retire_signing_key(retire).await.err()),
         ("audit:read", api.list_audit_events(Default::default()).await.err()),
         ("maintenance:purge", api.purge(pb::PurgeRequest {}).await.err()),
+        ("maintenance:fence", api.fence(pb::FenceRequest::default()).await.err()),
         ("token:read", api.list_tokens(list).await.err()),
         ("token:revoke", api.revoke_token(revoke).await.err()),
     ]

@@ -4,7 +4,7 @@ use tokend::pb::create_token_request::Credential;
 use tokend::pb::{self, UserState};
 
 use crate::support::alone::alone;
-use crate::support::{Session, World, files};
+use crate::support::{Kind, Session, World};
 
 /// A scenario with every sort of secret; answers all that were used.
 async fn live(world: &World) -> Vec<String> {
@@ -152,13 +152,11 @@ async fn shows_no_secret_in_logs_metrics_events_or_files() {
         ("the metrics".to_owned(), metrics.into_bytes()),
         ("the events".to_owned(), format!("{events:?}").into_bytes()),
     ];
-    let running = files(world.folder());
-    assert!(running.keys().any(|name| name.to_string_lossy().ends_with("-wal")));
+    let running = world.database().contents();
+    let holds = if world.database().kind() == Kind::Sqlite { "tokend.db-wal" } else { "users" };
+    assert!(running.get(holds).is_some_and(|bytes| !bytes.is_empty()));
     world.stop().await;
-    let stopped = files(world.folder());
-    for (name, bytes) in running.into_iter().chain(stopped) {
-        places.push((name.display().to_string(), bytes));
-    }
+    places.extend(running.into_iter().chain(world.database().contents()));
     // What others log at TRACE (whole HTTP frames) is theirs, and off unless an operator asks.
     let ours = log.lines().into_iter().filter(|line| line.contains(" tokend"));
     places.extend(ours.map(|line| (format!("the log: {line}"), line.clone().into_bytes())));

@@ -2,7 +2,7 @@
 
 use tokend::pb::DenyReason;
 
-use crate::support::{Verdict, World, files};
+use crate::support::{Kind, Verdict, World};
 
 #[tokio::test]
 async fn keeps_tokens_good_and_revoked_ones_revoked_over_a_restart() {
@@ -50,12 +50,12 @@ async fn keeps_a_name_locked_over_a_restart() {
 }
 
 #[tokio::test]
-async fn leaves_nothing_but_the_database_and_its_key_when_it_stops() {
-    let mut world = World::start().await;
+async fn leaves_nothing_but_a_file_and_its_key_when_it_stops() {
+    let mut world = World::on(Kind::Sqlite, |_| {}).await;
     world.user("alice").await.sign_in().await;
     world.stop().await;
-    let names: Vec<_> = files(world.folder()).into_keys().collect();
-    assert_eq!(names, [std::path::Path::new("tokend.db"), std::path::Path::new("tokend.db.key")]);
+    let names: Vec<_> = world.database().contents().into_keys().collect();
+    assert_eq!(names, ["tokend.db", "tokend.db.key"]);
 }
 
 #[tokio::test]

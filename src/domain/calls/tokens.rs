@@ -1,5 +1,7 @@
 //! The life of a token: asked for, refreshed, revoked, listed.
 
+use std::time::Duration;
+
 use super::super::clock::Timestamp;
 use super::super::identity::{RoleName, UserId};
 use super::super::profile::ProfileName;
@@ -147,6 +149,9 @@ pub struct RevokeOutcome {
     pub token: Option<TokenView>,
     /// How many live tokens it ended.
     pub count: u32,
+    /// How long some replica may go on accepting it all the same, because it serves stale facts
+    /// when it loses the database; `None`: none does.
+    pub stale_for: Option<Duration>,
 }
 
 /// Asks for a user's tokens.

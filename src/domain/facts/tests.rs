@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
+use super::marks::MOST_MARKS;
 use super::*;
+
+const TEN: Lease = Lease::For(Duration::from_secs(10));
 
 const CAPACITY: Capacity = Capacity { tokens: 16, users: 16 };
 
@@ -63,10 +66,10 @@ fn keeps_the_floor_when_marks_are_forgotten() {
 fn has_no_lease_before_one_was_given_nor_after_its_end() {
     let facts = facts();
     assert!(!facts.lease_holds(at(1)));
-    facts.lease(Some(at(10)), facts.suspensions());
+    facts.take_lease(TEN, at(0), facts.suspensions());
     assert!(facts.lease_holds(at(9)));
     assert!(!facts.lease_holds(at(10)));
-    facts.lease(None, facts.suspensions());
+    facts.take_lease(Lease::Endless, at(0), facts.suspensions());
     assert!(facts.lease_holds(at(1_000_000)));
     facts.suspend();
     assert!(!facts.lease_holds(at(1)));
@@ -77,9 +80,9 @@ fn takes_no_lease_from_a_read_that_began_before_the_last_one_was_ended() {
     let facts = facts();
     let before = facts.suspensions();
     facts.suspend();
-    facts.lease(None, before);
+    facts.take_lease(Lease::Endless, at(0), before);
     assert!(!facts.lease_holds(at(1)));
-    facts.lease(None, facts.suspensions());
+    facts.take_lease(Lease::Endless, at(0), facts.suspensions());
     assert!(facts.lease_holds(at(1)));
 }
 

@@ -4,16 +4,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Knowledge, Lease};
+use super::Knowledge;
 use crate::domain::calls::Wait;
 use crate::domain::error::Error;
-use crate::domain::store::{Answer, Committed, Mark, StoreError};
+use crate::domain::lease::Lease;
+use crate::domain::store::{Answer, Committed, Mark, StoreError, Terms};
 
 impl Knowledge {
     /// Does what changes the database, and answers once every replica has surely heard of it.
     ///
     /// It runs in a task of its own, so that no caller's hanging up leaves a change committed and
-    /// not applied.
+    /// not applied, or cuts the wait short.
     ///
     /// # Errors
     /// What `mutation` answers; [`Error::Unavailable`] where it is not known what was committed.
@@ -42,58 +43,81 @@ impl Knowledge {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn catch_up(&self, wait: Wait) -> Result<(), Error> {
-        self.settle(Left::AlreadyDone, wait).await
+    pub async fn catch_up(self: &Arc<Self>, wait: Wait) -> Result<(), Error> {
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move { this.settle(Left::AlreadyDone, wait).await });
+        task.await.map_err(Error::internal)?
+    }
+
+    /// How long some replica may answer without having heard of what was committed, because it
+    /// serves stale facts, as the last sync found it; `None`: none does.
+    #[must_use]
+    pub fn stale_for(&self) -> Option<Duration> {
+        self.terms().serve_stale
     }
 
     async fn settle(&self, left: Left, wait: Wait) -> Result<(), Error> {
-        match left {
-            Left::Nothing => Ok(()),
-            // Somebody did it before, and may not have heard of it or waited it out yet.
-            Left::AlreadyDone => match wait {
-                Wait::Skip => Ok(()),
-                Wait::ForAll => {
-                    self.wait_out().await;
-                    self.sync().await
-                }
-            },
-            Left::Change(mark) => {
-                self.sync_past(mark).await?;
-                match (self.lease, wait) {
-                    (Lease::For(_), Wait::ForAll) => {
-                        self.wait_out().await;
-                        self.sync_past(mark).await
-                    }
-                    (Lease::For(_), Wait::Skip) | (Lease::Endless, _) => Ok(()),
-                }
+        match (left, wait) {
+            (Left::Nothing, _) | (Left::AlreadyDone, Wait::Skip) => Ok(()),
+            // Whoever did it may have died before all had heard of it, and this replica, too, may
+            // not have heard yet.
+            (Left::AlreadyDone, Wait::ForAll) => {
+                let terms = self.sync().await?;
+                self.wait_out(terms).await;
+                self.sync().await.map(drop)
+            }
+            (Left::Change(mark), Wait::Skip) => self.sync_past(mark).await.map(drop),
+            (Left::Change(mark), Wait::ForAll) => {
+                let terms = self.sync_past(mark).await?;
+                self.wait_out(terms).await;
+                self.confirm(mark).await
             }
             // It may have been committed: nothing is believed before the tail was read.
-            Left::Unsure => {
-                self.known.load().facts.suspend();
-                self.sync().await
+            (Left::Unsure, _) => {
+                self.suspend();
+                let synced = self.sync().await;
+                if synced.is_err() {
+                    // A reload may have brought facts with a lease from before the commit.
+                    self.suspend();
+                }
+                synced.map(drop)
             }
         }
     }
 
-    /// Waits until every lease that began before now has surely run out. A quarter more, for
-    /// clocks may be slewed.
-    async fn wait_out(&self) {
-        match self.lease {
-            Lease::Endless => {}
-            Lease::For(length) => {
-                tokio::time::sleep(length + length / 4 + Duration::from_millis(10)).await;
-            }
+    /// Waits until every lease that began before now has surely run out.
+    async fn wait_out(&self, terms: Terms) {
+        let time = self.lease.wait(terms);
+        if !time.is_zero() {
+            self.clock.sleep(time).await;
         }
     }
 
     /// Reads the tail, which must hold this change: else nothing is believed.
-    async fn sync_past(&self, mark: Mark) -> Result<(), Error> {
+    async fn sync_past(&self, mark: Mark) -> Result<Terms, Error> {
         let synced = self.sync().await;
-        let known = self.known.load();
-        if synced.is_err() || known.facts.known() < mark.seq {
-            known.facts.suspend();
+        if synced.is_err() || self.known.load().facts.known() < mark.seq {
+            self.suspend();
         }
         synced
+    }
+
+    /// Asks once more for the change itself, after the wait: a failover may have lost it.
+    async fn confirm(&self, mark: Mark) -> Result<(), Error> {
+        match self.lease {
+            Lease::Endless => Ok(()),
+            Lease::For(_) => {
+                let page = self.store.changes_from(mark.seq).await?;
+                match page.changes.first() {
+                    Some((found, _)) if *found == mark => Ok(()),
+                    Some(_) | None => Err(Error::Unavailable("the commit was lost".into())),
+                }
+            }
+        }
+    }
+
+    fn suspend(&self) {
+        self.known.load().facts.suspend();
     }
 }
 

@@ -255,8 +255,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// many there are.
     async fn fence(&self, order: &Order) -> Answer<Committed<u64>>;
 
-    /// Removes up to `limit` dead rows of each sort: tokens and grants past their end or revoked
-    /// for a day, revocations a day after what they revoked has ended, changes older than a day
-    /// but for the newest.
-    async fn purge(&self, now: Timestamp, limit: u32) -> Answer<Purged>;
+    /// Removes dead rows: tokens and grants past their end or revoked for a day, revocations a day
+    /// after what they revoked has ended, changes older than a day but for the newest, and events
+    /// past their retention. Nothing, while another replica is at it.
+    async fn purge(&self, purge: Purge) -> Answer<Purged>;
 }

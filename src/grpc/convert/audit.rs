@@ -38,12 +38,13 @@ impl From<Page<AuditEvent>> for pb::ListAuditEventsResponse {
 
 impl From<Purged> for pb::PurgeResponse {
     fn from(purged: Purged) -> Self {
-        let Purged { tokens, grants, revocations, changes } = purged;
+        let Purged { tokens, grants, revocations, changes, audit_events } = purged;
         Self {
             token_count: large_count(tokens),
             grant_count: large_count(grants),
             revocation_count: large_count(revocations),
             change_count: large_count(changes),
+            audit_event_count: large_count(audit_events),
         }
     }
 }

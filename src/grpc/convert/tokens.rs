@@ -93,8 +93,12 @@ impl From<pb::RevokeTokenRequest> for Revoke {
 
 impl From<RevokeOutcome> for pb::RevokeTokenResponse {
     fn from(outcome: RevokeOutcome) -> Self {
-        let RevokeOutcome { token, count: revoked } = outcome;
-        Self { token: token.map(Into::into), revoked_count: count(revoked) }
+        let RevokeOutcome { token, count: revoked, stale_for } = outcome;
+        Self {
+            token: token.map(Into::into),
+            revoked_count: count(revoked),
+            stale_for: stale_for.and_then(|time| time.try_into().ok()),
+        }
     }
 }
 

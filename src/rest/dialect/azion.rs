@@ -182,7 +182,7 @@ async fn revoke(
         skip_wait: false,
     };
     let mut tokens = shim.upstream.tokens.clone();
-    let RevokeTokenResponse { token: _, revoked_count } =
+    let RevokeTokenResponse { token: _, revoked_count, stale_for: _ } =
         call.send(message, async |request| tokens.revoke_token(request).await).await?;
     if revoked_count == 0 {
         return Err(Failure::TokenNotFound.into());

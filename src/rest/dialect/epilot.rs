@@ -196,10 +196,10 @@ async fn revoke(
     // Of what is no text this is left. No id is like it, and the caller is judged first.
     let id = id.map_or_else(|_| "\u{fffd}".to_owned(), |Path(id)| id);
     match client.revoke(id, &shim.settings.epilot.profile).await.map_err(Failure::from) {
-        Ok(RevokeTokenResponse { token: _, revoked_count: 0 }) => {
+        Ok(RevokeTokenResponse { token: _, revoked_count: 0, stale_for: _ }) => {
             Err(Failure::TokenNotFound.into())
         }
-        Ok(RevokeTokenResponse { token, revoked_count: _ }) => {
+        Ok(RevokeTokenResponse { token, revoked_count: _, stale_for: _ }) => {
             let ended = token.and_then(EpilotToken::of).ok_or(Failure::Internal)?;
             Ok(json::answer(StatusCode::OK, JSON, &ended))
         }

@@ -14,7 +14,7 @@ const WEAK_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A folder in which a server ran.
 fn used() -> Place {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     assert_eq!(place.serve().stop().code, Some(0));
     place
 }
@@ -40,20 +40,20 @@ fn assert_says(sentence: &str, parts: &[&str]) {
 
 #[test]
 fn names_the_folder_that_is_missing() {
-    let place = Place::new().with("TOKEND__DATABASE__URL", "sqlite://none/tokend.db");
+    let place = Place::on_sqlite().with("TOKEND__DATABASE__URL", "sqlite://none/tokend.db");
     assert_eq!(refused(&place), "the folder of the database none/tokend.db does not exist");
 }
 
 #[test]
 fn names_the_folder_that_it_may_not_write_to() {
     // The superuser may not, either.
-    let place = Place::new().with("TOKEND__DATABASE__URL", "sqlite:///proc/tokend.db");
+    let place = Place::on_sqlite().with("TOKEND__DATABASE__URL", "sqlite:///proc/tokend.db");
     assert_says(&refused(&place), &["the lock file /proc/tokend.db.lock can't be used: "]);
 }
 
 #[test]
 fn names_the_file_that_is_no_database() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     place.write("tokend.db", &"This is a letter and no database. ".repeat(100));
     let before = fs::read(place.path("tokend.db")).unwrap();
     assert_eq!(refused(&place), "the file tokend.db is not a database of SQLite");
@@ -97,7 +97,7 @@ fn takes_no_key_that_is_weak_or_another_one() {
     let sentence = "a key in the database does not open with this master key";
     assert_eq!(refused(&place), sentence);
 
-    let place = Place::new().with("TOKEND__KEYS__MASTER_KEY", WEAK_KEY);
+    let place = Place::on_sqlite().with("TOKEND__KEYS__MASTER_KEY", WEAK_KEY);
     let sentence = refused(&place);
     assert_says(&sentence, &["keys.master_key (from TOKEND__KEYS__MASTER_KEY): is not random"]);
     assert!(!sentence.contains(WEAK_KEY));
@@ -113,7 +113,7 @@ fn names_the_port_that_is_taken() {
         ("TOKEND__REST__LISTEN", "rest.listen"),
         ("TOKEND__MANAGEMENT__LISTEN", "management.listen"),
     ] {
-        let place = Place::new().with(name, &address);
+        let place = Place::on_sqlite().with(name, &address);
         let sentence = refused(&place);
         assert_says(&sentence, &[&format!("{setting}: can't listen at {address}: ")]);
         assert_eq!(place.names(), BTreeSet::from([LOCK.to_owned()]));
@@ -122,7 +122,7 @@ fn names_the_port_that_is_taken() {
 
 #[test]
 fn keeps_a_second_process_out_and_names_the_first() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let first = place.serve();
     let holder = format!("process {}, which serves gRPC on {}", first.pid(), first.address("grpc"));
     let sentence = format!("the database tokend.db is in use by {holder}");
@@ -134,7 +134,7 @@ fn keeps_a_second_process_out_and_names_the_first() {
 
 #[test]
 fn names_every_fault_of_the_settings_at_once() {
-    let place = Place::new()
+    let place = Place::on_sqlite()
         .with("TOKEND__NO__SUCH", "1")
         .with("TOKEND__LOG__LEVEL", "loud")
         .with("TOKEND__DATABASE__URL", "oracle://somewhere");
@@ -157,7 +157,7 @@ fn names_every_fault_of_the_settings_at_once() {
 
 #[test]
 fn takes_no_secret_twice_and_names_the_file_that_is_missing() {
-    let place = Place::new().with("TOKEND__KEYS__MASTER_KEY_FILE", "none");
+    let place = Place::on_sqlite().with("TOKEND__KEYS__MASTER_KEY_FILE", "none");
     let name = "keys.master_key_file (from TOKEND__KEYS__MASTER_KEY_FILE): can't be read";
     assert_says(&refused(&place), &[name]);
     let place = place.with("TOKEND__KEYS__MASTER_KEY", "x");
@@ -167,13 +167,13 @@ fn takes_no_secret_twice_and_names_the_file_that_is_missing() {
 
 #[test]
 fn serves_no_tls_and_says_so() {
-    let ended = Place::new().run(&["rest", "--upstream", "https://127.0.0.1:1"]);
+    let ended = Place::on_sqlite().run(&["rest", "--upstream", "https://127.0.0.1:1"]);
     assert_says(&ended.sentence(), &["https:// is not served here: put a TLS proxy before"]);
 }
 
 #[test]
 fn says_whom_a_healthcheck_did_not_reach() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{nobody}");
     let by_http = place.run(&["healthcheck", "--management", &url]).sentence();
@@ -184,7 +184,7 @@ fn says_whom_a_healthcheck_did_not_reach() {
 
 #[test]
 fn answers_a_wrong_command_line_with_help_and_another_exit_code() {
-    let Ended { code, stdout, stderr } = Place::new().run(&["serv"]);
+    let Ended { code, stdout, stderr } = Place::on_sqlite().run(&["serv"]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr[0].contains("serv"), "{stderr:?}");
 }

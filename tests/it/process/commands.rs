@@ -7,7 +7,7 @@ use super::{Place, SERVING, http};
 #[test]
 fn shows_the_settings_in_force_and_no_secret() {
     let key = "S2Vlcc8Txk1LJhfRN3yZ0aVmP5uQeB7wGdHoIi94CtM=";
-    let place = Place::new()
+    let place = Place::on_sqlite()
         .with("TOKEND__KEYS__MASTER_KEY", key)
         .with("TOKEND__BOOTSTRAP__PASSWORD", "chosen by hand")
         .with("TOKEND__GRPC__LISTEN", "127.0.0.1:5");
@@ -24,8 +24,8 @@ fn shows_the_settings_in_force_and_no_secret() {
 
 #[test]
 fn takes_what_it_shows_as_settings() {
-    let shown = Place::new().run(&["config", "show"]).ok();
-    let again = Place::new();
+    let shown = Place::on_sqlite().run(&["config", "show"]).ok();
+    let again = Place::on_sqlite();
     again.write("shown.toml", &shown);
     assert_eq!(again.run(&["--config", "shown.toml", "config", "show"]).ok(), shown);
 }
@@ -33,7 +33,7 @@ fn takes_what_it_shows_as_settings() {
 #[test]
 fn writes_completions() {
     for shell in ["bash", "zsh", "fish"] {
-        let script = Place::new().run(&["completions", shell]).ok();
+        let script = Place::on_sqlite().run(&["completions", shell]).ok();
         assert!(script.contains("healthcheck"), "{shell}");
     }
 }
@@ -82,7 +82,7 @@ async fn speaks_a_dialect_in_a_process_of_its_own() {
     let place = Place::new();
     let mut server = place.serve();
     let password = server.welcome().password();
-    let elsewhere = Place::new();
+    let elsewhere = Place::on_sqlite();
     let mut shim = elsewhere.start(&["rest", "--upstream", &server.url("grpc")], "");
     let address = shim.wait_for(SERVING).split_once("rest=").unwrap().1.to_owned();
 

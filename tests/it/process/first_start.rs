@@ -35,7 +35,7 @@ fn shows_no_password_that_the_operator_chose() {
 #[test]
 fn leaves_files_that_only_their_owner_reads() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let server = place.serve();
     for name in ["tokend.db", "tokend.db-wal", "tokend.db.key", "tokend.db.lock"] {
         let mode = place.path(name).metadata().unwrap().permissions().mode();
@@ -57,7 +57,7 @@ fn gives_a_line_for_curl_that_works() {
     if !shell::has(&["curl"], "gives_a_line_for_curl_that_works") {
         return;
     }
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let mut server = place.serve();
     let answer = shell::run(&format!("{} -sS", server.welcome().line("curl ")));
     assert!(answer.starts_with("HTTP/1.1 201 Created"), "{answer}");
@@ -70,7 +70,7 @@ fn gives_a_line_for_buf_that_works() {
     if !shell::has(&["buf"], "gives_a_line_for_buf_that_works") {
         return;
     }
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let mut server = place.serve();
     let answer = shell::run(&server.welcome().line("buf curl "));
     let body: serde_json::Value = serde_json::from_str(&answer).unwrap();
@@ -80,7 +80,7 @@ fn gives_a_line_for_buf_that_works() {
 
 #[test]
 fn gives_a_line_for_grpcurl_that_differs_from_the_one_for_buf_in_form_alone() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let mut server = place.serve();
     let welcome = server.welcome();
     let (grpcurl, buf) = (welcome.line("grpcurl "), welcome.line("buf curl "));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokend::client::Upstream;
 use tokend::server::remote;
+
+use crate::support::{Database, Kind, MASTER_KEY};
 
 mod bad_input;
 mod commands;
@@ -38,12 +40,30 @@ fn http() -> reqwest::Client {
 struct Place {
     folder: TempDir,
     environment: Vec<(&'static str, String)>,
+    /// Where this process tests a server: one of it. Else there is a file in the folder.
+    database: Option<Database>,
 }
 
 impl Place {
+    /// On the database that this process tests.
     fn new() -> Self {
+        let kind = Kind::of_this_run();
+        if kind == Kind::Sqlite {
+            return Self::on_sqlite();
+        }
+        let database = Database::empty(kind);
+        let mut place = Self::on_sqlite()
+            .with("TOKEND__DATABASE__URL", database.url())
+            .with("TOKEND__KEYS__MASTER_KEY", MASTER_KEY);
+        place.database = Some(database);
+        place
+    }
+
+    /// With nothing in it and no word of a database, for what is SQLite's own or needs none.
+    fn on_sqlite() -> Self {
         let any = "127.0.0.1:0";
-        let place = Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let place = Self { folder, environment: Vec::new(), database: None };
         place
             .with("TOKEND__GRPC__LISTEN", any)
             .with("TOKEND__REST__LISTEN", any)
@@ -98,7 +118,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
-        Running::start(command, input, self.folder.path())
+        Running::start(command, input)
     }
 }
 
@@ -108,11 +128,10 @@ struct Running {
     stdout: File,
     lines: Receiver<String>,
     seen: Vec<String>,
-    folder: PathBuf,
 }
 
 impl Running {
-    fn start(mut command: Command, input: &str, folder: &Path) -> Self {
+    fn start(mut command: Command, input: &str) -> Self {
         // A file, for nobody has to read it in time.
         let stdout = tempfile::tempfile().unwrap();
         command.stdout(stdout.try_clone().unwrap()).stderr(Stdio::piped()).stdin(Stdio::piped());
@@ -128,7 +147,7 @@ impl Running {
                 }
             }
         });
-        Self { child, stdout, lines, seen: Vec::new(), folder: folder.to_owned() }
+        Self { child, stdout, lines, seen: Vec::new() }
     }
 
     /// Reads the log up to a line that holds these words.
@@ -149,9 +168,9 @@ impl Running {
 
     /// Where a listener of a server is: `grpc`, `rest` or `management`.
     fn address(&self, listener: &str) -> String {
-        let lock = fs::read_to_string(self.folder.join("tokend.db.lock")).unwrap();
-        let mut lines = lock.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| *name == listener).unwrap().1.to_owned()
+        let serving = self.seen.iter().find(|line| line.contains(SERVING)).expect("it serves");
+        let mut words = serving.split(' ').filter_map(|word| word.split_once('='));
+        words.find(|(name, _)| *name == listener).unwrap().1.trim_matches('"').to_owned()
     }
 
     fn url(&self, listener: &str) -> String {

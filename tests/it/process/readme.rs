@@ -121,7 +121,7 @@ fn works_when_it_is_pasted_in_order() {
     if !shell::has(&["buf", "curl", "jq"], "works_when_it_is_pasted_in_order") {
         return;
     }
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let mut server = place.serve();
     let blocks: Vec<_> =
         blocks().into_iter().filter(|it| !it.script.starts_with("cargo")).collect();
@@ -150,7 +150,7 @@ fn paste(place: &Place, input: &str) -> String {
     let mut command = Command::new("sh");
     command.args(["-eu", "readme.sh"]).current_dir(place.folder.path()).env_clear();
     command.env("PATH", path).envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
-    Running::start(command, input, place.folder.path()).ended().ok()
+    Running::start(command, input).ended().ok()
 }
 
 /// Finds in the server's metrics each that the README names.
@@ -169,7 +169,7 @@ fn assert_names_metrics(place: &Place, server: &Running) {
 
 #[test]
 fn shows_settings_with_their_defaults() {
-    let place = Place { environment: Vec::new(), ..Place::new() };
+    let place = Place { environment: Vec::new(), ..Place::on_sqlite() };
     let defaults: toml::Table = toml::from_str(&place.run(&["config", "show"]).ok()).unwrap();
     let code = |cell: &str| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned());
     let settings = README.split_once("\n## Settings\n").unwrap().1;

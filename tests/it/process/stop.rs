@@ -40,7 +40,7 @@ async fn stops_though_a_watch_and_idle_connections_are_open() {
 
 #[test]
 fn takes_an_interrupt_as_well_and_closes_its_database() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let server = place.serve();
     server.signal(Signal::INT);
     assert_eq!(server.ended().code, Some(0));
@@ -50,7 +50,7 @@ fn takes_an_interrupt_as_well_and_closes_its_database() {
 
 #[test]
 fn stops_a_shim_of_its_own_too() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let mut shim = place.start(&["rest", "--upstream", "http://127.0.0.1:9"], "");
     shim.wait_for(SERVING);
     assert_eq!(shim.stop().code, Some(0));

@@ -130,7 +130,7 @@ fn lives_a_user_s_life_on_the_database_alone() {
 
 #[test]
 fn tells_an_operator_what_to_do_who_has_no_database() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let sentence = place.run(&["user", "list"]).sentence();
     assert!(sentence.starts_with("there is no database at tokend.db: "), "{sentence}");
     assert!(place.names().is_empty());
@@ -138,7 +138,7 @@ fn tells_an_operator_what_to_do_who_has_no_database() {
 
 #[test]
 fn asks_who_is_there_where_a_server_runs() {
-    let place = Place::new();
+    let place = Place::on_sqlite();
     let _server = place.serve();
     let sentence = place.run(&["user", "list"]).sentence();
     assert!(sentence.starts_with("the server wants to know who you are: "), "{sentence}");

@@ -10,7 +10,7 @@ use tokend::pb::{DenyReason, UserState};
 use super::table::{Row, rows};
 use crate::support::apart::Shim;
 use crate::support::http::{Exchange, Http, HttpRequest};
-use crate::support::{ADMIN_PASSWORD, Verdict, World, settings};
+use crate::support::{ADMIN_PASSWORD, Verdict, World};
 
 const PATH: &str = "/apiops/auth/token";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -159,7 +159,7 @@ rows! { "apinizer";
     P7 |row| {
         let world = World::start().await;
         // A shim whose upstream is no server of ours, but another shim.
-        let lost = Shim::start(&settings(world.folder()), world.http().address());
+        let lost = Shim::start(world.settings(), world.http().address());
         let body = format!("grant_type=client_credentials&{CREDENTIALS}");
         hold(&row("P7"), &form(&Http::new(lost.address), body).send().await);
     }

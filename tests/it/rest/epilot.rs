@@ -207,9 +207,9 @@ rows! { "epilot";
         assert!(listed.json()[0].get("token").is_none(), "{listed}");
         let ended = delete(&world, &secret, &id).send().await;
         assert!(ended.json().get("token").is_none(), "{ended}");
-        for (name, bytes) in crate::support::files(world.folder()) {
+        for (name, bytes) in world.database().contents() {
             let held = bytes.windows(token.len()).any(|window| window == token.as_bytes());
-            assert!(!held, "{}", name.display());
+            assert!(!held, "{name}");
         }
     }
     F3 |row| {

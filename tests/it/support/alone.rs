@@ -12,6 +12,8 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{Layer, Registry};
 
+use super::database::Kind;
+
 /// Set in the process that is for one test.
 const CHILD: &str = "TOKEND_TEST_ALONE";
 /// Where the driver tells of each statement.
@@ -36,6 +38,7 @@ pub(crate) fn alone(test: &str) -> Option<Arc<Log>> {
     let output = Command::new(std::env::current_exe().expect("this binary"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, test)
+        .envs(Kind::of_this_run().environment())
         .output()
         .expect("a process");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -83,7 +86,9 @@ impl Log {
         let mut line = Line(format!("{} {}", metadata.level(), metadata.target()));
         fields(&mut line);
         if metadata.target() == STATEMENTS {
-            self.statements.send_modify(|statements| statements.push(line.0.clone()));
+            // MariaDB quotes in its own way.
+            let statement = line.0.replace('`', "\"");
+            self.statements.send_modify(|statements| statements.push(statement));
         }
         self.lines.lock().expect("nobody panics with it").push(line.0);
     }

@@ -34,13 +34,15 @@ impl Shim {
     /// Starts one with the settings of a world, before the server at `grpc`.
     pub(crate) fn start(settings: &Settings, grpc: SocketAddr) -> Self {
         let folder = TempDir::new().expect("a folder");
+        // The shim has no database, and its settings hold no secret.
+        let mut settings = settings.clone();
+        settings.database = Settings::default().database;
+        settings.keys.master_key = None;
         fs::write(folder.path().join("tokend.toml"), settings.show()).expect("a file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_tokend"))
             .args(["rest", "--upstream", &format!("http://{grpc}")])
             .current_dir(folder.path())
             .env_clear()
-            // The shim has no database, and its settings hold no secret.
-            .env("TOKEND__DATABASE__URL", "sqlite://none.db")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -92,5 +92,8 @@ calls! {
         retire_signing_key: RetireSigningKeyRequest => RetireSigningKeyResponse,
     }
     audit { list_audit_events: ListAuditEventsRequest => ListAuditEventsResponse, }
-    maintenance { purge: PurgeRequest => PurgeResponse, }
+    maintenance {
+        purge: PurgeRequest => PurgeResponse,
+        fence: FenceRequest => FenceResponse,
+    }
 }

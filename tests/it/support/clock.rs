@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokend::domain::clock::{Clock, Instant, Timestamp};
 
 /// 2026-01-01T00:00:00Z.
@@ -35,6 +36,7 @@ impl TestClock {
     }
 }
 
+#[async_trait]
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.wall_micros.load(Ordering::SeqCst))
@@ -42,5 +44,12 @@ impl Clock for TestClock {
 
     fn instant(&self) -> Instant {
         Instant::from_duration(Duration::from_micros(self.since_boot_micros.load(Ordering::SeqCst)))
+    }
+
+    async fn sleep(&self, time: Duration) {
+        // Leases run out by it, and nobody waits.
+        let micros = u64::try_from(time.as_micros()).expect("not for ever");
+        self.since_boot_micros.fetch_add(micros, Ordering::SeqCst);
+        tokio::task::yield_now().await;
     }
 }

@@ -1,15 +1,8 @@
 //! The harness: the real server on real sockets and a database of its own, and those who use it.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
-use tempfile::TempDir;
 use tokend::client::Upstream;
 use tokend::config::Settings;
 use tokend::domain::random::MachineRandom;
@@ -26,6 +19,7 @@ pub(crate) mod apart;
 pub(crate) mod api;
 pub(crate) mod check;
 pub(crate) mod clock;
+pub(crate) mod database;
 pub(crate) mod http;
 pub(crate) mod refusal;
 
@@ -33,17 +27,19 @@ pub(crate) use actor::{Actor, Session, UserDraft};
 pub(crate) use api::Api;
 pub(crate) use check::{Check, Verdict};
 pub(crate) use clock::TestClock;
+pub(crate) use database::{Database, Kind, Template};
 pub(crate) use http::Http;
 pub(crate) use refusal::Refusal;
 
 /// The password of the first user.
 pub(crate) const ADMIN_PASSWORD: &str = "the-first-users-password";
 
-const DATABASE: &str = "tokend.db";
+/// What seals the keys in a server's database. On SQLite the product makes its own.
+pub(crate) const MASTER_KEY: &str = "S2Vlcc8Txk1LJhfRN3yZ0aVmP5uQeB7wGdHoIi94CtM=";
 
 /// A server with a database of its own, on ports that the machine chose. Dropped, it is gone.
 pub(crate) struct World {
-    dir: TempDir,
+    database: Database,
     settings: Settings,
     clock: Arc<TestClock>,
     line: Line,
@@ -75,19 +71,21 @@ impl World {
 
     /// A world whose settings a test changes.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let dir = TempDir::new().expect("a folder");
-        for (name, bytes) in template().await {
-            write(&dir.path().join(name), bytes).expect("a file");
-        }
-        let mut settings = settings(dir.path());
+        Self::on(Kind::of_this_run(), change).await
+    }
+
+    /// A world on a database of this kind, whichever this process tests.
+    pub(crate) async fn on(kind: Kind, change: impl FnOnce(&mut Settings)) -> Self {
+        let database = Database::copy(template(kind).await);
+        let mut settings = settings(&database);
         change(&mut settings);
         let clock = Arc::new(TestClock::default());
         let (running, upstream) = run(&settings, &clock).await;
         let line = Line(Arc::new(RwLock::new(upstream)));
-        Self { dir, settings, clock, line, running: Some(running) }
+        Self { database, settings, clock, line, running: Some(running) }
     }
 
-    /// Stops the server as an operator would, and starts it again over the same files.
+    /// Stops the server as an operator would, and starts it again over the same database.
     pub(crate) async fn restart(&mut self) {
         self.restart_with(|_| {}).await;
     }
@@ -101,7 +99,7 @@ impl World {
         self.running = Some(running);
     }
 
-    /// Stops the server. Its files stay until the world is dropped.
+    /// Stops the server. Its database stays until the world is dropped.
     pub(crate) async fn stop(&mut self) {
         let running = self.running.take().expect("the server runs");
         running.shutdown.cancel();
@@ -117,9 +115,12 @@ impl World {
         &self.clock
     }
 
-    /// The folder of the database, its key and its lock.
-    pub(crate) fn folder(&self) -> &Path {
-        self.dir.path()
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The gRPC address, for what no generated client sends.
@@ -169,13 +170,17 @@ impl World {
 
 /// The settings of a test: ports of the machine's choice, hashes that cost nothing, no time grid,
 /// and no limit by address.
-pub(crate) fn settings(folder: &Path) -> Settings {
+fn settings(database: &Database) -> Settings {
     let any_port = ([127, 0, 0, 1], 0).into();
     let mut settings = Settings::default();
     settings.grpc.listen = any_port;
     settings.rest.listen = any_port;
     settings.management.listen = any_port;
-    settings.database.url = format!("sqlite://{}", path(folder).display()).into();
+    settings.database.url = database.url().to_owned().into();
+    if database.kind() != Kind::Sqlite {
+        settings.database.readers = 2;
+        settings.keys.master_key = Some(MASTER_KEY.into());
+    }
     settings.bootstrap.password = Some(ADMIN_PASSWORD.into());
     settings.passwords.memory_kib = 8;
     settings.passwords.iterations = 1;
@@ -184,10 +189,6 @@ pub(crate) fn settings(folder: &Path) -> Settings {
     settings.sign_in.rate_per_minute = 1_000_000;
     settings.sign_in.burst = 1_000_000;
     settings
-}
-
-fn path(folder: &Path) -> PathBuf {
-    folder.join(DATABASE)
 }
 
 async fn run(settings: &Settings, clock: &Arc<TestClock>) -> (Running, Upstream) {
@@ -211,34 +212,19 @@ async fn run(settings: &Settings, clock: &Arc<TestClock>) -> (Running, Upstream)
     (Running { addresses, shim, shutdown, task }, upstream)
 }
 
-/// The files of a server that was started once and stopped: drawing its keys takes longer than
+/// The database of a server that was started once and stopped: drawing its keys takes longer than
 /// most tests.
-async fn template() -> &'static BTreeMap<PathBuf, Vec<u8>> {
-    static FILES: OnceCell<BTreeMap<PathBuf, Vec<u8>>> = OnceCell::const_new();
-    FILES
+async fn template(kind: Kind) -> &'static Template {
+    static FILE: OnceCell<Template> = OnceCell::const_new();
+    static SERVED: OnceCell<Template> = OnceCell::const_new();
+    let template = if kind == Kind::Sqlite { &FILE } else { &SERVED };
+    template
         .get_or_init(async || {
-            let dir = TempDir::new().expect("a folder");
-            let settings = settings(dir.path());
-            assert!(settings.database.url.expose_secret().ends_with(DATABASE));
-            let (running, _) = run(&settings, &Arc::default()).await;
+            let database = Database::empty(kind);
+            let (running, _) = run(&settings(&database), &Arc::default()).await;
             running.shutdown.cancel();
             running.task.await.expect("no panic").expect("a clean end");
-            files(dir.path())
+            database.into_template()
         })
         .await
-}
-
-/// Writes a file that only its owner reads: the server refuses a key that others can.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
-}
-
-/// All files of a folder but the lock.
-pub(crate) fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).expect("a folder");
-    entries
-        .map(|entry| entry.expect("an entry").file_name().into())
-        .filter(|name: &PathBuf| name.extension().is_none_or(|ending| ending != "lock"))
-        .map(|name| (name.clone(), std::fs::read(folder.join(name)).expect("a file")))
-        .collect()
 }

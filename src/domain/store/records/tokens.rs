@@ -1,5 +1,7 @@
 //! Tokens and grants on their way into the database and out of it.
 
+use std::time::Duration;
+
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{User, UserId};
 use crate::domain::profile::ProfileName;
@@ -127,6 +129,17 @@ pub struct TokenQuery {
     pub now: Timestamp,
 }
 
+/// What a purge is to remove.
+#[derive(Debug, Clone, Copy)]
+pub struct Purge {
+    /// What time it is here. Where the database's own clock is behind it, that one counts.
+    pub now: Timestamp,
+    /// How long events are remembered; `None`: for ever.
+    pub audit_retention: Option<Duration>,
+    /// How many rows of each sort at most.
+    pub limit: u32,
+}
+
 /// How many dead rows a purge removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -138,4 +151,6 @@ pub struct Purged {
     pub revocations: u64,
     /// Changes.
     pub changes: u64,
+    /// Events.
+    pub audit_events: u64,
 }

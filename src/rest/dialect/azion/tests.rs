@@ -37,7 +37,9 @@ fn issued(expires: bool) -> CreateTokenResponse {
 fn good() -> Fake {
     Fake {
         create: Box::new(|| Ok(issued(true))),
-        revoke: Box::new(|| Ok(RevokeTokenResponse { token: None, revoked_count: 1 })),
+        revoke: Box::new(|| {
+            Ok(RevokeTokenResponse { token: None, revoked_count: 1, stale_for: None })
+        }),
         ..Fake::default()
     }
 }
@@ -243,7 +245,9 @@ async fn a11_deletes_in_the_name_of_the_user() {
 #[tokio::test]
 async fn a12_finds_no_token_that_is_not_there_to_delete() {
     let gone = Fake {
-        revoke: Box::new(|| Ok(RevokeTokenResponse { token: None, revoked_count: 0 })),
+        revoke: Box::new(|| {
+            Ok(RevokeTokenResponse { token: None, revoked_count: 0, stale_for: None })
+        }),
         ..Fake::default()
     };
     let worlds = [

@@ -51,7 +51,9 @@ fn good() -> Fake {
         list: Box::new(|| {
             Ok(ListTokensResponse { tokens: vec![token()], next_page_token: String::new() })
         }),
-        revoke: Box::new(|| Ok(RevokeTokenResponse { token: Some(token()), revoked_count: 1 })),
+        revoke: Box::new(|| {
+            Ok(RevokeTokenResponse { token: Some(token()), revoked_count: 1, stale_for: None })
+        }),
         caller: Box::new(|| Ok(GetCallerResponse::default())),
         ..Fake::default()
     }
@@ -253,7 +255,7 @@ async fn answers_500_where_the_server_left_out_what_it_promises() {
             Ok(ListTokensResponse { tokens: vec![timeless()], next_page_token: String::new() })
         }),
         revoke: Box::new(move || {
-            Ok(RevokeTokenResponse { token: Some(timeless()), revoked_count: 1 })
+            Ok(RevokeTokenResponse { token: Some(timeless()), revoked_count: 1, stale_for: None })
         }),
         ..good()
     };
@@ -262,7 +264,9 @@ async fn answers_500_where_the_server_left_out_what_it_promises() {
         list: Box::new(move || {
             Ok(ListTokensResponse { tokens: vec![timeless()], next_page_token: String::new() })
         }),
-        revoke: Box::new(|| Ok(RevokeTokenResponse { token: None, revoked_count: 1 })),
+        revoke: Box::new(|| {
+            Ok(RevokeTokenResponse { token: None, revoked_count: 1, stale_for: None })
+        }),
         ..good()
     };
     for world in [without_time.start(), without_token.start()] {

@@ -203,7 +203,7 @@ async fn revoke_for_customer(
         ..RevokeTokenRequest::default()
     };
     let mut tokens = shim.upstream.tokens.clone();
-    let RevokeTokenResponse { token: _, revoked_count: _ } =
+    let RevokeTokenResponse { token: _, revoked_count: _, stale_for: _ } =
         call.send(message, async |request| tokens.revoke_token(request).await).await?;
     Ok(answer::write(&headers, StatusCode::OK, &MagentoDone(true)))
 }

@@ -45,7 +45,9 @@ fn good() -> Fake {
             Ok(CreateTokenResponse { token: Some(token()), refresh_token: None })
         }),
         authorize: Box::new(|| Ok(allowed())),
-        revoke: Box::new(|| Ok(RevokeTokenResponse { token: None, revoked_count: 2 })),
+        revoke: Box::new(|| {
+            Ok(RevokeTokenResponse { token: None, revoked_count: 2, stale_for: None })
+        }),
         ..Fake::default()
     }
 }

@@ -180,7 +180,9 @@ async fn e9_deletes_in_the_name_of_the_caller() {
 #[tokio::test]
 async fn e10_finds_no_token_that_is_not_there_to_delete() {
     let dead = Fake {
-        revoke: Box::new(|| Ok(RevokeTokenResponse { token: Some(token()), revoked_count: 0 })),
+        revoke: Box::new(|| {
+            Ok(RevokeTokenResponse { token: Some(token()), revoked_count: 0, stale_for: None })
+        }),
         ..good()
     };
     let fakes = [

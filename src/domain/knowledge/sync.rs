@@ -1,0 +1,177 @@
+//! The tail: what keeps the facts in step with the database, and earns the lease.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{info, warn};
+
+use super::{Knowledge, Known};
+use crate::domain::clock::Instant;
+use crate::domain::error::Error;
+use crate::domain::facts::{Capacity, Caught, Facts};
+use crate::domain::keys::KeyRing;
+use crate::domain::lease::Lease;
+use crate::domain::seal::MasterKey;
+use crate::domain::store::{Store, Tail, Terms};
+
+/// How long a call waits for a sync, and a sync for a page.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long everything may take to load.
+const LOAD_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often the tail is read during one lease.
+const SYNCS_PER_LEASE: u32 = 4;
+
+impl Knowledge {
+    /// Reads the tail again and again, so that calls find a lease. Ends at once where the lease
+    /// never does; else it is for the caller to end it.
+    pub async fn keep_up(self: &Arc<Self>) {
+        let Lease::For(length) = self.lease else { return };
+        let mut turns = interval(length / SYNCS_PER_LEASE);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lost = false;
+        loop {
+            turns.tick().await;
+            match self.sync().await {
+                Ok(_) if lost => {
+                    info!("the database answers again");
+                    lost = false;
+                }
+                Err(error) if !lost => {
+                    let cause = std::error::Error::source(&error);
+                    warn!(%error, cause, "the database does not answer; it is asked on");
+                    lost = true;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Loads everything anew, so that nothing is kept for ever by what no change told of.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: what is kept stays.
+    pub async fn renew(&self) -> Result<(), Error> {
+        let _turn = self.turns.lock().await;
+        self.reload(self.clock.instant()).await
+    }
+
+    /// Lets a call that arrived then wait for a sync: at most until [`PATIENCE`] is over.
+    pub(super) async fn sync_for_caller(self: &Arc<Self>, arrived: Instant) -> Result<(), Error> {
+        let this = Arc::clone(self);
+        // A task of its own, so that a caller who gives up does not end it for the others.
+        let task = tokio::spawn(async move { this.sync_once_for(arrived).await });
+        match timeout(PATIENCE, task).await {
+            Ok(joined) => joined.map_err(Error::internal)?,
+            Err(late) => Err(Error::Unavailable(late.into())),
+        }
+    }
+
+    /// Syncs for a caller, unless another's sync has done it for them while they waited, or has
+    /// failed since they arrived.
+    async fn sync_once_for(&self, arrived: Instant) -> Result<(), Error> {
+        let mut turn = self.turns.lock().await;
+        if self.known.load().facts.lease_holds(arrived) {
+            return Ok(());
+        }
+        if turn.last_failure.is_some_and(|began| began >= arrived) {
+            return Err(Error::Unavailable("the sync that others waited for has failed".into()));
+        }
+        self.tail(&mut turn).await.map(drop)
+    }
+
+    /// Reads the tail of the changes, applies it, and takes a lease from before the read.
+    pub(super) async fn sync(&self) -> Result<Terms, Error> {
+        let mut turn = self.turns.lock().await;
+        self.tail(&mut turn).await
+    }
+
+    /// What a sync does once it has its turn.
+    async fn tail(&self, turn: &mut Turn) -> Result<Terms, Error> {
+        let began = self.clock.instant();
+        let synced = self.read_tail().await;
+        turn.last_failure = synced.is_err().then_some(began);
+        let outcome = if synced.is_ok() { "ok" } else { "failed" };
+        metrics::counter!("tokend_syncs_total", "outcome" => outcome).increment(1);
+        self.failing.store(synced.is_err(), Ordering::Release);
+        if let Ok(terms) = synced {
+            *self.terms() = terms;
+        }
+        synced
+    }
+
+    async fn read_tail(&self) -> Result<Terms, Error> {
+        loop {
+            let began = self.clock.instant();
+            let known = self.known.load_full();
+            let suspensions = known.facts.suspensions();
+            let page = self.page(&known).await?;
+            match known.facts.take_in(&page) {
+                Caught::Up if self.must_announce(page.terms) => {
+                    // Lowered by hand too early, or a backup of before was restored.
+                    warn!("the database forgot what this replica had announced");
+                    self.store.announce_terms(self.lease.terms(self.loss)).await?;
+                }
+                Caught::Up => {
+                    known.facts.take_lease(self.lease, began, suspensions);
+                    return Ok(page.terms);
+                }
+                // A page that came back full extends nothing.
+                Caught::Behind => {}
+                Caught::Lost => {
+                    warn!("the list of changes has no place for this replica: all is loaded anew");
+                    self.reload(began).await?;
+                    return Ok(page.terms);
+                }
+            }
+        }
+    }
+
+    /// Whether a revoker that reads these terms would not wait for this replica.
+    fn must_announce(&self, terms: Terms) -> bool {
+        let own = self.lease.terms(self.loss);
+        terms.longest_lease < own.longest_lease || terms.serve_stale < own.serve_stale
+    }
+
+    async fn page(&self, known: &Known) -> Result<Tail, Error> {
+        let asked = self.store.changes_from(known.facts.known_mark().seq);
+        match timeout(PATIENCE, asked).await {
+            Ok(page) => Ok(page?),
+            Err(late) => Err(Error::Unavailable(late.into())),
+        }
+    }
+
+    /// Builds everything anew beside the old, and swaps the two, the lease with them.
+    async fn reload(&self, began: Instant) -> Result<(), Error> {
+        let loaded = timeout(LOAD_PATIENCE, load(&*self.store, &self.master, self.capacity)).await;
+        let known = loaded.map_err(|late| Error::Unavailable(late.into()))??;
+        known.facts.take_lease(self.lease, began, known.facts.suspensions());
+        self.known.store(Arc::new(known));
+        Ok(())
+    }
+}
+
+/// The turn at reading the tail, which one has at a time.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// When the last sync began, where it failed.
+    last_failure: Option<Instant>,
+}
+
+/// Reads where the list of changes stands, then everything that must be known from the start.
+pub(super) async fn load(
+    store: &dyn Store,
+    master: &MasterKey,
+    capacity: Capacity,
+) -> Result<Known, Error> {
+    let head = store.head().await?;
+    let revocations = store.list_revocations().await?;
+    let rows = store.list_keys().await?;
+    let keys = KeyRing::open(&rows, master, head.seq)?;
+    let facts = Facts::new(capacity, head, revocations);
+    Ok(Known { facts, keys: ArcSwap::from_pointee(keys) })
+}
