@@ -27,6 +27,7 @@ mod keys;
 mod open;
 mod purge;
 mod revoke;
+mod servers;
 mod tokens;
 
 use database::{Database, Kind};
