@@ -25,6 +25,9 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
 /// A connection is replaced after this, so that a server that has moved is found.
 const MAX_LIFETIME: Duration = Duration::from_mins(30);
 
+/// How long a pool waits after a server that must not be used.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How long to wait before a server that was not there is asked again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -141,7 +144,14 @@ fn pool_of<S: Server>(server: &S, wait: Duration) -> PoolOptions<S::Driver> {
         .max_lifetime(MAX_LIFETIME)
         .after_connect(move |connection, _| {
             let server = prepared.clone();
-            Box::pin(async move { server.prepare(connection).await.map_err(below) })
+            Box::pin(async move {
+                let prepared = server.prepare(connection).await;
+                if prepared.is_err() {
+                    // Else the pool asks a hundred times, and logs each.
+                    time::sleep(PAUSE).await;
+                }
+                prepared.map_err(below)
+            })
         })
         .before_acquire(move |connection, metadata: PoolConnectionMetadata| {
             let server = before.clone();
