@@ -8,7 +8,6 @@ use super::mariadb::MariaDb;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::{Connections, OpenError, Options};
-use crate::domain::clock::Timestamp;
 
 /// How many changes a page holds.
 pub(super) const PAGE: usize = 512;
@@ -33,11 +32,11 @@ pub(super) trait Engine: Send + Sync {
         count: i64,
     ) -> Result<Option<i64>, DbErr>;
 
-    /// What time it is by the database's own clock; `None`: it has no other than this machine's.
-    async fn clock(&self, transaction: &DatabaseTransaction) -> Result<Option<Timestamp>, DbErr>;
-
     /// Lets the statements of a transaction take as long as they need.
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr>;
+
+    /// The database's own time of day, in microseconds, as an expression.
+    fn clock(&self) -> &'static str;
 
     /// Reads a page of the changes from a number on by [`tail_statement`], on a connection of its
     /// own. One that was left midway is not used again.

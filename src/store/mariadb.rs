@@ -17,7 +17,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, R
 use super::engine::{Engine, Opened, check_server_url, tail_statement};
 use super::pools::{self, Pools, Server};
 use super::{Connections, OpenError, Options, schema};
-use crate::domain::clock::Timestamp;
 
 /// The options that a URL may have: where the server is, and how its certificate is judged. Any
 /// other could undo what is set here.
@@ -53,8 +52,6 @@ const CHECK_OF_MYSQL: &str =
 
 /// It has no `RETURNING` here, but answers this with the number.
 const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = LAST_INSERT_ID(seq + ?) WHERE id = 1";
-
-const CLOCK: &str = "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED) AS micros";
 
 /// The lock is of the whole server, and its name of no more than 64 characters.
 const MIGRATIONS: &str = "SELECT GET_LOCK(CONCAT('tokend.', MD5(DATABASE())), 600) AS locked";
@@ -216,19 +213,16 @@ impl Engine for MariaDb {
         Ok(last.filter(|_| taken.rows_affected() == 1))
     }
 
-    async fn clock(&self, transaction: &DatabaseTransaction) -> Result<Option<Timestamp>, DbErr> {
-        let ask = Statement::from_string(DbBackend::MySql, CLOCK);
-        let row = transaction.query_one_raw(ask).await?;
-        let micros = row.map(|row| row.try_get("", "micros")).transpose()?;
-        Ok(micros.map(Timestamp::from_micros))
-    }
-
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
         // Of the session: until this connection is replaced, its statements have no limit.
         if !self.session.is_mysql() {
             transaction.execute_unprepared("SET SESSION max_statement_time = 0").await?;
         }
         Ok(())
+    }
+
+    fn clock(&self) -> &'static str {
+        "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
     }
 
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {

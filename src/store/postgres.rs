@@ -16,7 +16,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, R
 use super::engine::{Engine, Opened, check_server_url, tail_statement};
 use super::pools::{self, Pools, Server};
 use super::{Connections, OpenError, Options, schema};
-use crate::domain::clock::Timestamp;
 
 /// The options that a URL may have: where the server is, and how its certificate is judged. Any
 /// other could undo what is set here.
@@ -42,9 +41,6 @@ const CHECK: &str = "SELECT 4207 AS answer, \
     now() = statement_timestamp() AND NOT pg_is_in_recovery() AS is_clean";
 
 const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = seq + $1 WHERE id = 1 RETURNING seq";
-
-const CLOCK: &str =
-    "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS micros";
 
 /// Any number of ours: the lock is of one database.
 const MIGRATIONS: &str = "SELECT pg_advisory_xact_lock(7164789203)";
@@ -154,16 +150,13 @@ impl Engine for Postgres {
         row.map(|row| row.try_get("", "seq")).transpose()
     }
 
-    async fn clock(&self, transaction: &DatabaseTransaction) -> Result<Option<Timestamp>, DbErr> {
-        let ask = Statement::from_string(DbBackend::Postgres, CLOCK);
-        let row = transaction.query_one_raw(ask).await?;
-        let micros = row.map(|row| row.try_get("", "micros")).transpose()?;
-        Ok(micros.map(Timestamp::from_micros))
-    }
-
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
         transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         Ok(())
+    }
+
+    fn clock(&self) -> &'static str {
+        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
     }
 
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {

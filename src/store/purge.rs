@@ -28,11 +28,12 @@ const DAY: Duration = Duration::from_hours(24);
 pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     let Purge { now, audit_retention, limit } = purge;
     let transaction = store.begin().await?;
-    if !alone(&transaction).await? {
+    let Some(clock) = claim(store, &transaction).await? else {
         transaction.rollback().await?;
         return Ok(Purged::default());
-    }
-    let now = store.engine.clock(&transaction).await?.map_or(now, |theirs| cmp::min(now, theirs));
+    };
+    // By the clock that is behind: where ours is ahead, what it takes for dead may live elsewhere.
+    let now = cmp::min(now, clock);
     let before = now.minus(DAY).micros();
     let limit = u64::from(cmp::min(limit, MOST));
     let (tokens, grants) = tokens(&transaction, before, limit).await?;
@@ -53,13 +54,17 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     Ok(purged)
 }
 
-/// Whether no other replica purges, which none will do until the end. The row is never written.
-async fn alone(on: &impl ConnectionTrait) -> Answer<bool> {
-    let row = meta::Entity::find_by_id("min_version")
+/// Keeps other replicas from purging until the end, and answers what time the database has.
+/// `None`: another is at it. The row is one that nothing else locks.
+async fn claim(store: &SeaStore, on: &impl ConnectionTrait) -> Answer<Option<Timestamp>> {
+    let clock: Option<i64> = meta::Entity::find_by_id("min_version")
+        .select_only()
+        .expr_as(Expr::cust(store.engine.clock()), "clock")
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
         .one(on)
         .await?;
-    Ok(row.is_some())
+    Ok(clock.map(Timestamp::from_micros))
 }
 
 /// Removes dead tokens, and those of their grants that are left without any and have no end of

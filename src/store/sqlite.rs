@@ -21,7 +21,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use super::engine::{Engine, Opened, tail_statement};
 use super::pools::Pools;
 use super::{Connections, OpenError, Options, schema};
-use crate::domain::clock::Timestamp;
 
 /// How long a statement waits for another process that writes: a backup, or an operator's hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -120,12 +119,12 @@ impl Engine for Sqlite {
         row.map(|row| row.try_get("", "seq")).transpose()
     }
 
-    async fn clock(&self, _transaction: &DatabaseTransaction) -> Result<Option<Timestamp>, DbErr> {
-        Ok(None)
-    }
-
     async fn allow_long(&self, _transaction: &DatabaseTransaction) -> Result<(), DbErr> {
         Ok(())
+    }
+
+    fn clock(&self) -> &'static str {
+        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
     }
 
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {

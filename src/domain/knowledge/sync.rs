@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{Knowledge, Known};
@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long everything may take to load.
 const LOAD_PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often one sync loads everything, where the list of changes has no place for what it loaded.
+const MOST_LOADS: usize = 3;
+
 /// How often the tail is read during one lease.
 const SYNCS_PER_LEASE: u32 = 4;
 
@@ -31,11 +34,9 @@ impl Knowledge {
     /// never does; else it is for the caller to end it.
     pub async fn keep_up(self: &Arc<Self>) {
         let Lease::For(length) = self.lease else { return };
-        let mut turns = interval(length / SYNCS_PER_LEASE);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lost = false;
         loop {
-            turns.tick().await;
+            self.clock.tick(length / SYNCS_PER_LEASE).await;
             match self.sync().await {
                 Ok(_) if lost => {
                     info!("the database answers again");
@@ -56,8 +57,10 @@ impl Knowledge {
     /// # Errors
     /// [`Error::Unavailable`]: what is kept stays.
     pub async fn renew(&self) -> Result<(), Error> {
+        // Before the turn, for others need it to keep the lease meanwhile.
+        let known = Arc::new(self.load_anew().await?);
         let _turn = self.turns.lock().await;
-        self.reload(self.clock.instant()).await
+        self.read_tail(known).await.map(drop)
     }
 
     /// Lets a call that arrived then wait for a sync: at most until [`PATIENCE`] is over.
@@ -93,7 +96,7 @@ impl Knowledge {
     /// What a sync does once it has its turn.
     async fn tail(&self, turn: &mut Turn) -> Result<Terms, Error> {
         let began = self.clock.instant();
-        let synced = self.read_tail().await;
+        let synced = self.read_tail(self.known.load_full()).await;
         turn.last_failure = synced.is_err().then_some(began);
         let outcome = if synced.is_ok() { "ok" } else { "failed" };
         metrics::counter!("tokend_syncs_total", "outcome" => outcome).increment(1);
@@ -104,10 +107,12 @@ impl Knowledge {
         synced
     }
 
-    async fn read_tail(&self) -> Result<Terms, Error> {
+    /// Reads the tail to its end, from what is known or from facts that are loaded anew, and takes
+    /// the lease. New facts replace the old together with their lease.
+    async fn read_tail(&self, mut known: Arc<Known>) -> Result<Terms, Error> {
+        let mut loads = 0..MOST_LOADS;
         loop {
             let began = self.clock.instant();
-            let known = self.known.load_full();
             let suspensions = known.facts.suspensions();
             let page = self.page(&known).await?;
             match known.facts.take_in(&page) {
@@ -118,17 +123,24 @@ impl Knowledge {
                 }
                 Caught::Up => {
                     known.facts.take_lease(self.lease, began, suspensions);
+                    self.known.store(known);
                     return Ok(page.terms);
                 }
                 // A page that came back full extends nothing.
                 Caught::Behind => {}
                 Caught::Lost => {
                     warn!("the list of changes has no place for this replica: all is loaded anew");
-                    self.reload(began).await?;
-                    return Ok(page.terms);
+                    loads.next().ok_or_else(lost)?;
+                    // What a load finds may be of a moment before it: the tail goes on from there.
+                    known = Arc::new(self.load_anew().await?);
                 }
             }
         }
+    }
+
+    async fn load_anew(&self) -> Result<Known, Error> {
+        let loaded = timeout(LOAD_PATIENCE, load(&*self.store, &self.master, self.capacity)).await;
+        loaded.map_err(|late| Error::Unavailable(late.into()))?
     }
 
     /// Whether a revoker that reads these terms would not wait for this replica.
@@ -143,15 +155,6 @@ impl Knowledge {
             Ok(page) => Ok(page?),
             Err(late) => Err(Error::Unavailable(late.into())),
         }
-    }
-
-    /// Builds everything anew beside the old, and swaps the two, the lease with them.
-    async fn reload(&self, began: Instant) -> Result<(), Error> {
-        let loaded = timeout(LOAD_PATIENCE, load(&*self.store, &self.master, self.capacity)).await;
-        let known = loaded.map_err(|late| Error::Unavailable(late.into()))??;
-        known.facts.take_lease(self.lease, began, known.facts.suspensions());
-        self.known.store(Arc::new(known));
-        Ok(())
     }
 }
 
@@ -174,4 +177,8 @@ pub(super) async fn load(
     let keys = KeyRing::open(&rows, master, head.seq)?;
     let facts = Facts::new(capacity, head, revocations);
     Ok(Known { facts, keys: ArcSwap::from_pointee(keys) })
+}
+
+fn lost() -> Error {
+    Error::Unavailable("what is loaded has no place in the list of changes".into())
 }
