@@ -171,10 +171,10 @@ async fn is_clean<S: Server>(server: &S, connection: &mut Of<S>) -> bool {
 }
 
 fn below(error: OpenError) -> sqlx::Error {
-    match error {
-        OpenError::Server(error) => error,
-        other => sqlx::Error::Configuration(Box::new(other)),
+    if let OpenError::Server(error) = error {
+        return error;
     }
+    sqlx::Error::Configuration(Box::new(error))
 }
 
 /// Makes the first connection to a server, which may be about to start.
@@ -205,10 +205,7 @@ pub(super) async fn first<S: Server>(
 }
 
 fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        other => {
-            other.as_database_error().is_some_and(|error| error.is_transient_in_connect_phase())
-        }
-    }
+    let refused = error.as_database_error();
+    matches!(error, sqlx::Error::Io(_))
+        || refused.is_some_and(sqlx::error::DatabaseError::is_transient_in_connect_phase)
 }

@@ -34,7 +34,7 @@ async fn answers_the_terms_with_the_changes_and_without_any() {
     let bed = bed().await;
     let terms = Terms {
         longest_lease: Duration::from_millis(300),
-        serve_stale: Some(Duration::from_secs(60)),
+        serve_stale: Some(Duration::from_mins(1)),
     };
     bed.announce_terms(terms).await.unwrap();
     let shorter = Terms { longest_lease: Duration::from_millis(200), serve_stale: None };

@@ -277,11 +277,11 @@ async fn purges_by_one_at_a_time() {
     bed.sign_in(&grant, (0..5).map(|n| jwt(&format!("t{n}"), &grant)).collect()).await;
     let purge = Purge { now: at(200), audit_retention: None, limit: 100 };
     let write = bed.store.begin().await.unwrap();
-    let held = match Kind::of_this_run() {
+    let backend = match Kind::of_this_run() {
         Kind::Postgres => DbBackend::Postgres,
         Kind::Sqlite | Kind::Mariadb => DbBackend::MySql,
     };
-    let hold = Statement::from_string(held, "SELECT name FROM meta FOR UPDATE");
+    let hold = Statement::from_string(backend, "SELECT name FROM meta FOR UPDATE");
     write.query_all_raw(hold).await.unwrap();
     assert_eq!(bed.purge(purge).await.unwrap(), Purged::default());
     write.rollback().await.unwrap();
