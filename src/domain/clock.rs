@@ -103,6 +103,9 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
 
     /// Waits until so much time has passed by which leases run, or more.
     async fn sleep(&self, time: Duration);
+
+    /// Waits about so long before the next turn of what is done again and again.
+    async fn tick(&self, period: Duration);
 }
 
 /// The machine's clocks.
@@ -130,5 +133,9 @@ impl Clock for SystemClock {
     async fn sleep(&self, time: Duration) {
         // Its clock stands still in a suspended machine, so this sleeps longer there, and no less.
         tokio::time::sleep(time).await;
+    }
+
+    async fn tick(&self, period: Duration) {
+        tokio::time::sleep(period).await;
     }
 }

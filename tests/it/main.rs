@@ -28,6 +28,7 @@ mod process;
 mod reads;
 mod realms;
 mod refresh;
+mod replicas;
 mod rest;
 mod revoke;
 mod secrets;

@@ -115,6 +115,23 @@ async fn takes_from_every_token_what_its_user_lost() {
     }
 }
 
+#[tokio::test]
+async fn takes_it_on_another_replica_before_the_call_returns() {
+    let Some(world) = World::shared().await else { return };
+    let other = world.replica().await;
+    for blow in Blow::ALL {
+        let (mut user, tokens) = armed(&world, &format!("{blow:?}")).await;
+        let there: Vec<_> =
+            tokens.iter().map(|(kind, session)| (kind.clone(), session.at(&other))).collect();
+        for (kind, session) in &there {
+            let check = other.check(&session.operation).permission("orders:read");
+            assert_eq!(check.await, Verdict::Allow, "{blow:?}: {kind}");
+        }
+        blow.strike(&world, &mut user).await;
+        denies(&other, blow, &there).await;
+    }
+}
+
 async fn denies(world: &World, blow: Blow, tokens: &[(String, Session)]) {
     for (kind, session) in tokens {
         let verdict = world.check(&session.operation).permission("orders:read").await;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{Knowledge, Known};
@@ -34,11 +34,9 @@ impl Knowledge {
     /// never does; else it is for the caller to end it.
     pub async fn keep_up(self: &Arc<Self>) {
         let Lease::For(length) = self.lease else { return };
-        let mut turns = interval(length / SYNCS_PER_LEASE);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lost = false;
         loop {
-            turns.tick().await;
+            self.clock.tick(length / SYNCS_PER_LEASE).await;
             match self.sync().await {
                 Ok(_) if lost => {
                     info!("the database answers again");

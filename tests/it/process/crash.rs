@@ -107,7 +107,7 @@ async fn work(upstream: Upstream, bearer: String, tell: UnboundedSender<(String,
 }
 
 /// Makes a token of a profile: it and the refresh token that goes with it.
-async fn create(
+pub(super) async fn create(
     upstream: &Upstream,
     profile: &str,
     credential: Credential,
@@ -118,12 +118,12 @@ async fn create(
     Ok((answer.token.unwrap(), answer.refresh_token))
 }
 
-fn admin(password: &str) -> Credential {
+pub(super) fn admin(password: &str) -> Credential {
     let (username, password) = ("admin".to_owned(), password.to_owned());
     Credential::Password(pb::PasswordCredential { username, password, ..Default::default() })
 }
 
-async fn revoke(upstream: &Upstream, secret: &str) -> Result<(), Status> {
+pub(super) async fn revoke(upstream: &Upstream, secret: &str) -> Result<(), Status> {
     let target = Some(pb::revoke_token_request::Target::Secret(secret.to_owned()));
     let request = pb::RevokeTokenRequest { target, ..Default::default() };
     let answer = upstream.tokens.clone().revoke_token(request).await?.into_inner();
@@ -131,7 +131,7 @@ async fn revoke(upstream: &Upstream, secret: &str) -> Result<(), Status> {
     Ok(())
 }
 
-async fn authorize(upstream: &Upstream, secret: &str) -> pb::AuthorizeResponse {
+pub(super) async fn authorize(upstream: &Upstream, secret: &str) -> pb::AuthorizeResponse {
     let request = pb::AuthorizeRequest { token: secret.to_owned(), ..Default::default() };
     upstream.tokens.clone().authorize(request).await.unwrap().into_inner()
 }

@@ -19,6 +19,7 @@ use crate::support::{Database, Kind, MASTER_KEY};
 mod bad_input;
 mod commands;
 mod crash;
+mod disk_full;
 mod first_start;
 mod readme;
 mod shell;
@@ -111,10 +112,25 @@ impl Place {
         self.start(arguments, input).ended()
     }
 
+    /// Starts the server with files that grow no further than so many blocks of the shell's.
+    fn serve_within(&self, blocks: u32) -> Running {
+        let mut shell = Command::new("sh");
+        // The signal would end it; ignored, the write fails, as it does on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\"");
+        shell.args(["-euc", &script, env!("CARGO_BIN_EXE_tokend")]);
+        let mut server = self.start_command(shell, "");
+        server.wait_for(SERVING);
+        server
+    }
+
     fn start(&self, arguments: &[&str], input: &str) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokend"));
+        command.args(arguments);
+        self.start_command(command, input)
+    }
+
+    fn start_command(&self, mut command: Command, input: &str) -> Running {
         command
-            .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));

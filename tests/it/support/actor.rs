@@ -6,7 +6,7 @@ use tokend::pb::create_token_request::{Credential, Lifetime};
 use tokend::pb::revoke_token_request::Target;
 use tokend::pb::{self, create_user_request};
 
-use super::{Api, Line, Refusal};
+use super::{Api, Line, Refusal, World};
 
 /// A user, who knows their password.
 #[derive(Clone)]
@@ -39,6 +39,11 @@ impl Actor {
     ) -> Self {
         let [realm, username, password] = [realm, username, password].map(str::to_owned);
         Self { line, realm, username, password, id }
+    }
+
+    /// The same user, who calls another server.
+    pub(crate) fn at(&self, world: &World) -> Self {
+        Self { line: world.line(), ..self.clone() }
     }
 
     /// The contract by name and password.
@@ -94,6 +99,11 @@ impl Session {
             operation: issued.secret,
             refresh: refresh.map(|refresh| refresh.secret).unwrap_or_default(),
         }
+    }
+
+    /// The same tokens, shown to another server.
+    pub(crate) fn at(&self, world: &World) -> Self {
+        Self { line: world.line(), ..self.clone() }
     }
 
     /// The contract by the operation token.

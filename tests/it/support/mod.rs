@@ -39,7 +39,7 @@ pub(crate) const MASTER_KEY: &str = "S2Vlcc8Txk1LJhfRN3yZ0aVmP5uQeB7wGdHoIi94CtM
 
 /// A server with a database of its own, on ports that the machine chose. Dropped, it is gone.
 pub(crate) struct World {
-    database: Database,
+    database: Arc<Database>,
     settings: Settings,
     clock: Arc<TestClock>,
     line: Line,
@@ -76,13 +76,46 @@ impl World {
 
     /// A world on a database of this kind, whichever this process tests.
     pub(crate) async fn on(kind: Kind, change: impl FnOnce(&mut Settings)) -> Self {
-        let database = Database::copy(template(kind).await);
+        let database = Arc::new(Database::copy(template(kind).await));
         let mut settings = settings(&database);
         change(&mut settings);
         let clock = Arc::new(TestClock::default());
         let (running, upstream) = run(&settings, &clock).await;
         let line = Line(Arc::new(RwLock::new(upstream)));
         Self { database, settings, clock, line, running: Some(running) }
+    }
+
+    /// A world that replicas may join. `None` on SQLite, where one process has the database to
+    /// itself.
+    pub(crate) async fn shared() -> Option<Self> {
+        if Kind::of_this_run() == Kind::Sqlite {
+            return None;
+        }
+        Some(Self::start().await)
+    }
+
+    /// Another server on the same database, with the same clocks.
+    pub(crate) async fn replica(&self) -> Self {
+        self.replica_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn replica_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        let (running, upstream) = run(&settings, &self.clock).await;
+        Self {
+            database: Arc::clone(&self.database),
+            settings,
+            clock: Arc::clone(&self.clock),
+            line: Line(Arc::new(RwLock::new(upstream))),
+            running: Some(running),
+        }
+    }
+
+    /// Where the server is, for those who move from one to another.
+    pub(super) fn line(&self) -> Line {
+        self.line.clone()
     }
 
     /// Stops the server as an operator would, and starts it again over the same database.
