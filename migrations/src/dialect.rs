@@ -18,18 +18,18 @@ pub(crate) enum Dialect {
 impl Dialect {
     /// Finds the dialect of the database that is migrated.
     pub(crate) async fn of(manager: &SchemaManager<'_>) -> Result<Self, DbErr> {
-        match manager.get_database_backend() {
-            DbBackend::Postgres => Ok(Self::Postgres),
-            DbBackend::MySql => {
-                let ask = Statement::from_string(DbBackend::MySql, "SELECT VERSION() AS version");
-                let row = manager.get_connection().query_one_raw(ask).await?;
-                let version: Option<String> =
-                    row.map(|row| row.try_get("", "version")).transpose()?;
-                let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
-                Ok(Self::MySql(if is_mariadb { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" }))
-            }
-            _ => Ok(Self::Sqlite),
+        let backend = manager.get_database_backend();
+        if backend == DbBackend::Postgres {
+            return Ok(Self::Postgres);
         }
+        if backend != DbBackend::MySql {
+            return Ok(Self::Sqlite);
+        }
+        let ask = Statement::from_string(backend, "SELECT VERSION() AS version");
+        let row = manager.get_connection().query_one_raw(ask).await?;
+        let version: Option<String> = row.map(|row| row.try_get("", "version")).transpose()?;
+        let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
+        Ok(Self::MySql(if is_mariadb { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" }))
     }
 
     /// Whether each statement commits by itself, so that a start which is ended midway leaves half

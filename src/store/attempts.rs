@@ -161,8 +161,12 @@ async fn lock(
         forgiven: 0,
         memory: 0,
     };
+    // Written even where it is there: else another could remove it before it is locked.
+    let touch = OnConflict::column(attempt::Column::Bucket)
+        .update_column(attempt::Column::Bucket)
+        .to_owned();
     attempt::Entity::insert(fresh.clone().into_active_model())
-        .on_conflict_do_nothing_on([attempt::Column::Bucket])
+        .on_conflict(touch)
         .exec_without_returning(connection)
         .await?;
     let found = attempt::Entity::find_by_id(bucket).lock_exclusive().one(connection).await?;

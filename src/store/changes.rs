@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _,
+    ConnectionTrait, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, QueryOrder as _,
+    QuerySelect as _,
 };
 
 use super::convert::broken;
@@ -108,27 +109,23 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
 }
 
-/// Appends changes, numbered under the lock of the head, each with eight bytes of the nonces.
-/// Answers the last; `None`: there were none.
+/// Appends changes, numbered under the lock of the head, each with its nonce. Answers the last;
+/// `None`: there were none.
 pub(super) async fn append(
-    connection: &impl ConnectionTrait,
-    changes: &[Change],
-    nonces: &[u8],
+    store: &SeaStore,
+    connection: &DatabaseTransaction,
+    changes: &[(Change, i64)],
     at: Timestamp,
 ) -> Answer<Option<Mark>> {
     let Ok(count @ 1..) = i64::try_from(changes.len()) else { return Ok(None) };
-    change_head::Entity::update_many()
-        .col_expr(change_head::Column::Seq, Expr::col(change_head::Column::Seq).add(count))
-        .exec(connection)
-        .await?;
-    let head = change_head::Entity::find_by_id(1).one(connection).await?;
-    let last = head.ok_or_else(|| broken("change_head"))?.seq;
-    let nonces = nonces.chunks_exact(8).filter_map(|nonce| nonce.try_into().ok());
+    let last = store.engine.take_numbers(connection, count).await?;
+    let last = last.ok_or_else(|| broken("change_head"))?;
     let rows: Vec<_> = changes
         .iter()
-        .zip(nonces.map(i64::from_ne_bytes))
         .zip(last - count + 1..)
-        .map(|((change, nonce), seq)| write_change(change, Mark { seq: Seq(seq), nonce }, at))
+        .map(|((change, nonce), seq)| {
+            write_change(change, Mark { seq: Seq(seq), nonce: *nonce }, at)
+        })
         .collect();
     for page in rows.chunks(PAGE) {
         let page = page.iter().cloned().map(change::Model::into_active_model);

@@ -79,6 +79,7 @@ pub(super) async fn cut(
 /// anew. Answers how many users there are.
 pub(super) async fn fence(store: &SeaStore, order: &Order) -> Answer<Committed<u64>> {
     let mut write = store.write(order).await?;
+    store.engine.allow_long(write.on()).await?;
     let raised = user::Entity::update_many()
         .col_expr(user::Column::Generation, Expr::col(user::Column::Generation).add(1))
         .col_expr(user::Column::UpdatedAt, Expr::value(write.at().micros()))

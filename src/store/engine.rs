@@ -24,6 +24,14 @@ pub(super) trait Engine: Send + Sync {
     /// Brings the tables up to date, and keeps out whoever else would.
     async fn migrate(&self) -> Result<(), OpenError>;
 
+    /// Takes the next numbers of changes, which locks the head of the changes until the end of the
+    /// transaction. Answers the last of them; `None`: there is no head.
+    async fn take_numbers(
+        &self,
+        transaction: &DatabaseTransaction,
+        count: i64,
+    ) -> Result<Option<i64>, DbErr>;
+
     /// Lets the statements of a transaction take as long as they need.
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr>;
 

@@ -1,8 +1,9 @@
 //! Keys: one at most is active for each purpose and profile.
 
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
+    ColumnTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QuerySelect as _,
 };
 
 use super::SeaStore;
@@ -50,18 +51,26 @@ pub(super) async fn replace_key(
             leave(&write, old, left, write.at()).await?;
         }
     }
-    let by_id = OnConflict::column(key::Column::Id)
-        .update_columns([key::Column::State, key::Column::ActiveFor])
-        .to_owned();
-    let inserted = key::Entity::insert(key_row(new).into_active_model())
-        .on_conflict(by_id)
-        .exec_without_returning(write.on())
-        .await;
-    match inserted {
-        Ok(_) => changed(write).await,
+    match put(&write, key_row(new)).await {
+        Ok(()) => changed(write).await,
         Err(error) if is_taken(&error) => write.undone(KeyChange::Lost).await,
         Err(error) => Err(error.into()),
     }
+}
+
+/// Sets the state of a key, or inserts it. Not by one statement: MariaDB would take another active
+/// key of its purpose and profile for it.
+async fn put(write: &Write<'_>, row: key::Model) -> Result<(), DbErr> {
+    let published = key::Entity::update_many()
+        .col_expr(key::Column::State, Expr::value(row.state.as_str()))
+        .col_expr(key::Column::ActiveFor, Expr::value(row.active_for.as_deref()))
+        .filter(key::Column::Id.eq(row.id.as_str()))
+        .exec(write.on())
+        .await?;
+    if published.rows_affected == 0 {
+        key::Entity::insert(row.into_active_model()).exec_without_returning(write.on()).await?;
+    }
+    Ok(())
 }
 
 /// Retires a key, in use or not.

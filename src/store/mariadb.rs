@@ -50,6 +50,9 @@ const CHECK: &str = "SELECT 4207 AS answer, \
 const CHECK_OF_MYSQL: &str =
     "SELECT 4207 AS answer, CAST(@@GLOBAL.read_only AS CHAR) IN ('0', 'OFF') AS is_clean";
 
+/// It has no `RETURNING` here, but answers this with the number.
+const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = LAST_INSERT_ID(seq + ?) WHERE id = 1";
+
 /// The lock is of the whole server, and its name of no more than 64 characters.
 const MIGRATIONS: &str = "SELECT GET_LOCK(CONCAT('tokend.', MD5(DATABASE())), 600) AS locked";
 
@@ -92,7 +95,9 @@ impl MariaDb {
         // Each change of a table commits by itself, so nothing here is undone; the transaction
         // keeps all of it to the one connection that has the lock.
         let transaction = connection.begin().await?;
-        transaction.execute_unprepared(LIFTED).await?;
+        if !self.session.is_mysql() {
+            transaction.execute_unprepared(LIFTED).await?;
+        }
         if !locked(&transaction).await? {
             return Err(OpenError::MigrationsHeld);
         }
@@ -197,7 +202,22 @@ impl Engine for MariaDb {
         done
     }
 
-    async fn allow_long(&self, _transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    async fn take_numbers(
+        &self,
+        transaction: &DatabaseTransaction,
+        count: i64,
+    ) -> Result<Option<i64>, DbErr> {
+        let take = Statement::from_sql_and_values(DbBackend::MySql, TAKE_NUMBERS, [count.into()]);
+        let taken = transaction.execute_raw(take).await?;
+        let last = i64::try_from(taken.last_insert_id()).ok();
+        Ok(last.filter(|_| taken.rows_affected() == 1))
+    }
+
+    async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        // Of the session: until this connection is replaced, its statements have no limit.
+        if !self.session.is_mysql() {
+            transaction.execute_unprepared("SET SESSION max_statement_time = 0").await?;
+        }
         Ok(())
     }
 

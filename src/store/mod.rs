@@ -74,7 +74,8 @@ pub enum OpenError {
     UnknownUrlOption(&'static [&'static str]),
     /// The server takes no writes.
     #[error(
-        "the database server is a standby or read-only: only a primary can say what was revoked,          so name the primary in database.url"
+        "the database server is a standby or read-only: only a primary can say what was revoked, \
+         so name the primary in database.url"
     )]
     Standby,
     /// The server acknowledges what a power cut takes back.

@@ -25,6 +25,9 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
 /// A connection is replaced after this, so that a server that has moved is found.
 const MAX_LIFETIME: Duration = Duration::from_mins(30);
 
+/// How long a pool waits after a server that must not be used.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How long to wait before a server that was not there is asked again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -141,7 +144,14 @@ fn pool_of<S: Server>(server: &S, wait: Duration) -> PoolOptions<S::Driver> {
         .max_lifetime(MAX_LIFETIME)
         .after_connect(move |connection, _| {
             let server = prepared.clone();
-            Box::pin(async move { server.prepare(connection).await.map_err(below) })
+            Box::pin(async move {
+                let prepared = server.prepare(connection).await;
+                if prepared.is_err() {
+                    // Else the pool asks a hundred times, and logs each.
+                    time::sleep(PAUSE).await;
+                }
+                prepared.map_err(below)
+            })
         })
         .before_acquire(move |connection, metadata: PoolConnectionMetadata| {
             let server = before.clone();
@@ -161,10 +171,10 @@ async fn is_clean<S: Server>(server: &S, connection: &mut Of<S>) -> bool {
 }
 
 fn below(error: OpenError) -> sqlx::Error {
-    match error {
-        OpenError::Server(error) => error,
-        other => sqlx::Error::Configuration(Box::new(other)),
+    if let OpenError::Server(error) = error {
+        return error;
     }
+    sqlx::Error::Configuration(Box::new(error))
 }
 
 /// Makes the first connection to a server, which may be about to start.
@@ -195,10 +205,7 @@ pub(super) async fn first<S: Server>(
 }
 
 fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        other => {
-            other.as_database_error().is_some_and(|error| error.is_transient_in_connect_phase())
-        }
-    }
+    let refused = error.as_database_error();
+    matches!(error, sqlx::Error::Io(_))
+        || refused.is_some_and(sqlx::error::DatabaseError::is_transient_in_connect_phase)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
-    IsolationLevel, QueryResult, RuntimeErr, SqlxPostgresConnector, TransactionOptions,
+    AccessMode, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, QueryResult, RuntimeErr, SqlxPostgresConnector, Statement, TransactionOptions,
     TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
@@ -39,6 +39,8 @@ const SESSION: &str = "\
 /// Within a transaction that was begun before, the two times differ.
 const CHECK: &str = "SELECT 4207 AS answer, \
     now() = statement_timestamp() AND NOT pg_is_in_recovery() AS is_clean";
+
+const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = seq + $1 WHERE id = 1 RETURNING seq";
 
 /// Any number of ours: the lock is of one database.
 const MIGRATIONS: &str = "SELECT pg_advisory_xact_lock(7164789203)";
@@ -135,6 +137,17 @@ impl Engine for Postgres {
         transaction.execute_unprepared(DDL_WAIT).await?;
         schema::bring_up_to_date(&transaction).await?;
         Ok(transaction.commit().await?)
+    }
+
+    async fn take_numbers(
+        &self,
+        transaction: &DatabaseTransaction,
+        count: i64,
+    ) -> Result<Option<i64>, DbErr> {
+        let take =
+            Statement::from_sql_and_values(DbBackend::Postgres, TAKE_NUMBERS, [count.into()]);
+        let row = transaction.query_one_raw(take).await?;
+        row.map(|row| row.try_get("", "seq")).transpose()
     }
 
     async fn allow_long(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {

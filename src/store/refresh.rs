@@ -1,8 +1,9 @@
 //! Refresh tokens: a used one is swapped for its successor, once.
 
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QuerySelect as _,
 };
 
 use super::convert::{broken, read};
@@ -71,12 +72,15 @@ pub(super) async fn swap_refresh(
 ) -> Answer<Committed<Swapped>> {
     let Swap { old, new, salt, derivation_key, at } = swap;
     let write = store.write(order).await?;
-    let live_grant = Query::select()
-        .column(grant::Column::Id)
-        .from(grant::Entity)
-        .and_where(grant::Column::Id.eq(new.grant.to_string()))
-        .and_where(grant::Column::RevokedAt.is_null())
-        .take();
+    // Whoever revokes it waits, or has done so before.
+    let live_grant = grant::Entity::find_by_id(new.grant.to_string())
+        .filter(grant::Column::RevokedAt.is_null())
+        .lock_shared()
+        .one(write.on())
+        .await?;
+    if live_grant.is_none() {
+        return write.undone(Swapped::Lost).await;
+    }
     let swapped = token::Entity::update_many()
         .col_expr(token::Column::SwappedAt, Expr::value(at.micros()))
         .col_expr(token::Column::SuccessorSalt, Expr::value(salt.to_vec()))
@@ -85,7 +89,7 @@ pub(super) async fn swap_refresh(
         .filter(token::Column::Id.eq(old.as_str()))
         .filter(token::Column::SwappedAt.is_null())
         .filter(token::Column::RevokedAt.is_null())
-        .filter(token::Column::GrantId.in_subquery(live_grant))
+        .filter(token::Column::GrantId.eq(new.grant.to_string()))
         .exec(write.on())
         .await?;
     if swapped.rows_affected == 0 {

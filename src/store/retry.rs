@@ -1,12 +1,14 @@
 //! Transactions that the database itself broke off: surely nothing of them was done, so they are
 //! tried again.
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
 use tokio::time;
 
+use super::convert::is_taken;
 use crate::domain::store::{Answer, StoreError};
 
 /// How often a transaction is tried.
@@ -33,8 +35,7 @@ where
     for _ in 1..TRIES {
         match run().await {
             Err(StoreError::Unavailable(cause))
-                if cause.downcast_ref::<DbErr>().is_some_and(is_passing)
-                    && time::Instant::now() < end =>
+                if is_worth_another(&*cause) && time::Instant::now() < end =>
             {
                 tracing::debug!(error = %cause, "the database broke a transaction off");
             }
@@ -49,6 +50,24 @@ where
 /// Commits. What an error leaves is not known, and it says so.
 pub(super) async fn commit(transaction: DatabaseTransaction) -> Answer<()> {
     transaction.commit().await.map_err(|error| StoreError::Unavailable(Box::new(Unknown(error))))
+}
+
+/// What an insertion met whose row another transaction has inserted since this one looked for it:
+/// it is run anew, and finds it.
+pub(super) fn overtaken(error: DbErr) -> StoreError {
+    if is_taken(&error) {
+        StoreError::Unavailable(Box::new(Overtaken(error)))
+    } else {
+        error.into()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("another was faster: {0}")]
+struct Overtaken(#[source] DbErr);
+
+fn is_worth_another(cause: &(dyn Error + Send + Sync + 'static)) -> bool {
+    cause.is::<Overtaken>() || cause.downcast_ref::<DbErr>().is_some_and(is_passing)
 }
 
 #[derive(Debug, thiserror::Error)]

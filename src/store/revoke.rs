@@ -27,9 +27,12 @@ pub(super) async fn revoke_token(
     order: &Order,
 ) -> Answer<Committed<Option<Revoked>>> {
     let mut write = store.write(order).await?;
-    let Some(token) = lock_token(&write, id).await? else { return write.undone(None).await };
-    let grant = lock_grant(&write, token.grant).await?;
+    let found = token::Entity::find_by_id(id.as_str()).one(write.on()).await?;
+    let Some(found) = found.map(read_token).transpose()? else { return write.undone(None).await };
+    // A grant is locked before its tokens, here as everywhere.
+    let grant = lock_grant(&write, found.grant).await?;
     let grant_end = grant.and_then(|grant| grant.revoked_at);
+    let Some(token) = lock_token(&write, id).await? else { return write.undone(None).await };
     match token.state(grant_end, write.at()) {
         TokenState::Active => {
             end_token(&mut write, &token).await?;

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::convert::role_id;
 use super::entity::{change_head, role, user, user_role};
+use super::retry::overtaken;
 use super::rows::{read_role, role_row};
 use super::write::Write;
 use super::{SeaStore, directory};
@@ -69,9 +70,10 @@ enum Put {
 async fn put(write: &mut Write<'_>, role: &Role) -> Answer<Put> {
     let found = role::Entity::find().filter(named(&role.realm, &role.name)).lock_exclusive();
     let Some(found) = found.one(write.on()).await? else {
-        role::Entity::insert(role_row(role).into_active_model())
+        let inserted = role::Entity::insert(role_row(role).into_active_model())
             .exec_without_returning(write.on())
-            .await?;
+            .await;
+        inserted.map_err(overtaken)?;
         note(write, role.id, role);
         return Ok(Put::Changed(role.clone()));
     };

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, RuntimeErr, SqliteTransactionMode,
-    SqlxSqliteConnector, TransactionOptions, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    RuntimeErr, SqliteTransactionMode, SqlxSqliteConnector, Statement, TransactionOptions,
+    TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::sqlite::{
@@ -23,6 +24,8 @@ use super::{Connections, OpenError, Options, schema};
 
 /// How long a statement waits for another process that writes: a backup, or an operator's hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = seq + ?1 WHERE id = 1 RETURNING seq";
 
 /// A database in a file.
 pub(super) struct Sqlite {
@@ -104,6 +107,16 @@ impl Engine for Sqlite {
         let transaction = self.writer.begin_with_options(self.write_options()).await?;
         schema::bring_up_to_date(&transaction).await?;
         Ok(transaction.commit().await?)
+    }
+
+    async fn take_numbers(
+        &self,
+        transaction: &DatabaseTransaction,
+        count: i64,
+    ) -> Result<Option<i64>, DbErr> {
+        let take = Statement::from_sql_and_values(DbBackend::Sqlite, TAKE_NUMBERS, [count.into()]);
+        let row = transaction.query_one_raw(take).await?;
+        row.map(|row| row.try_get("", "seq")).transpose()
     }
 
     async fn allow_long(&self, _transaction: &DatabaseTransaction) -> Result<(), DbErr> {

@@ -196,6 +196,9 @@ pub(super) async fn touch_tokens(store: &SeaStore, uses: &[(TokenId, Timestamp)]
     if uses.is_empty() {
         return Ok(());
     }
+    // In one order, so that no two replicas wait for each other.
+    let mut uses: Vec<_> = uses.iter().collect();
+    uses.sort_unstable_by_key(|(id, _)| id.as_str());
     let transaction = store.begin().await?;
     for (id, at) in uses {
         let earlier = Condition::any()

@@ -69,7 +69,9 @@ impl Write<'_> {
         let mut nonces = vec![0; changes.len() * 8];
         store.random.fill(&mut nonces).map_err(|error| StoreError::Unavailable(error.into()))?;
         // Last, for it takes the lock that orders all commits.
-        let mark = changes::append(&transaction, &changes, &nonces, audit.at).await?;
+        let nonces = nonces.chunks_exact(8).filter_map(|nonce| nonce.try_into().ok());
+        let changes: Vec<_> = changes.into_iter().zip(nonces.map(i64::from_ne_bytes)).collect();
+        let mark = changes::append(store, &transaction, &changes, audit.at).await?;
         commit(transaction).await?;
         Ok(Committed { value, mark })
     }

@@ -30,6 +30,24 @@ async fn answers_the_mark_that_the_tail_has() {
 }
 
 #[tokio::test]
+async fn answers_the_terms_with_the_changes_and_without_any() {
+    let bed = bed().await;
+    let terms = Terms {
+        longest_lease: Duration::from_millis(300),
+        serve_stale: Some(Duration::from_mins(1)),
+    };
+    bed.announce_terms(terms).await.unwrap();
+    let shorter = Terms { longest_lease: Duration::from_millis(200), serve_stale: None };
+    bed.announce_terms(shorter).await.unwrap();
+    let tail = bed.changes_from(Seq(1)).await.unwrap();
+    assert_eq!((tail.terms, tail.changes.len()), (terms, 1));
+    let tail = bed.changes_from(Seq(2)).await.unwrap();
+    assert_eq!((tail.terms, tail.changes.len()), (terms, 0));
+    bed.set_terms(shorter, &audit(1)).await.unwrap();
+    assert_eq!(bed.changes_from(Seq(2)).await.unwrap().terms, shorter);
+}
+
+#[tokio::test]
 async fn says_when_a_page_came_back_full() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;

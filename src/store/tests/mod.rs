@@ -1,9 +1,8 @@
-//! The port's promises, on a database in a file of its own.
+//! The port's promises, each test on a database of its own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{Options, SeaStore};
@@ -20,19 +19,25 @@ use crate::domain::token::{
 
 mod attempts;
 mod changes;
+#[expect(dead_code, reason = "the other tests use more of it")]
+#[path = "../../../tests/it/support/database/mod.rs"]
+mod database;
 mod directory;
 mod keys;
 mod open;
 mod purge;
 mod revoke;
+mod servers;
 mod tokens;
+
+use database::{Database, Kind};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A store, whose folder goes with it.
+/// A store, whose database goes with it.
 struct Bed {
     store: SeaStore,
-    folder: TempDir,
+    database: Database,
 }
 
 impl std::ops::Deref for Bed {
@@ -43,11 +48,7 @@ impl std::ops::Deref for Bed {
     }
 }
 
-fn options(folder: &TempDir) -> Options {
-    options_of(&format!("sqlite://{}/tokend.db", folder.path().display()))
-}
-
-fn options_of(url: &str) -> Options {
+fn options(url: &str) -> Options {
     Options {
         url: url.into(),
         readers: 2,
@@ -58,9 +59,13 @@ fn options_of(url: &str) -> Options {
 }
 
 async fn bed() -> Bed {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SeaStore::open(&options(&folder)).await.unwrap();
-    Bed { store, folder }
+    bed_on(Kind::of_this_run()).await
+}
+
+async fn bed_on(kind: Kind) -> Bed {
+    let database = Database::empty(kind);
+    let store = SeaStore::open(&options(database.url())).await.unwrap();
+    Bed { store, database }
 }
 
 /// Hours after the beginning of the test's time.

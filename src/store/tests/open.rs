@@ -18,7 +18,7 @@ async fn keeps_everything_over_a_restart() {
     let head = bed.head().await.unwrap();
     bed.close().await;
 
-    let again = SeaStore::open(&options(&bed.folder)).await.unwrap();
+    let again = SeaStore::open(&options(bed.database.url())).await.unwrap();
 
     assert_eq!(again.head().await.unwrap(), head);
     assert_eq!(again.find_user(user).await.unwrap().unwrap().username, "alice");
@@ -34,9 +34,9 @@ async fn begins_each_database_with_a_change_of_its_own() {
 
 #[tokio::test]
 async fn lets_only_its_owner_read_the_files() {
-    let bed = bed().await;
+    let bed = bed_on(Kind::Sqlite).await;
     bed.user(1, "alice").await;
-    for file in fs::read_dir(bed.folder.path()).unwrap() {
+    for file in fs::read_dir(bed.database.folder().unwrap()).unwrap() {
         let file = file.unwrap();
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.path().display());
@@ -45,13 +45,13 @@ async fn lets_only_its_owner_read_the_files() {
 
 #[tokio::test]
 async fn readers_cannot_write() {
-    let bed = bed().await;
+    let bed = bed_on(Kind::Sqlite).await;
     let deleted = meta::Entity::delete_many().exec(&bed.store.readers).await;
     assert!(deleted.unwrap_err().to_string().contains("readonly"));
 }
 
 async fn refusal(url: &str) -> OpenError {
-    SeaStore::open(&options_of(url)).await.unwrap_err()
+    SeaStore::open(&options(url)).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -100,14 +100,14 @@ async fn later_version(bed: &Bed, min_version: &str) {
 async fn uses_the_tables_of_a_later_version_that_admits_it() {
     let bed = bed().await;
     later_version(&bed, "1").await;
-    SeaStore::open(&options(&bed.folder)).await.unwrap();
+    SeaStore::open(&options(bed.database.url())).await.unwrap();
 }
 
 #[tokio::test]
 async fn refuses_the_tables_of_a_later_version_that_does_not() {
     let bed = bed().await;
     later_version(&bed, "7").await;
-    let refused = SeaStore::open(&options(&bed.folder)).await.unwrap_err();
+    let refused = SeaStore::open(&options(bed.database.url())).await.unwrap_err();
     let too_new = matches!(refused, OpenError::TooNew { asked: 7, known: migrations::VERSION });
     assert!(too_new, "{refused}");
 }

@@ -1,5 +1,7 @@
 //! Tokens and their refresh.
 
+use futures_util::future::join_all;
+
 use super::*;
 use crate::domain::token::TokenState;
 
@@ -151,6 +153,24 @@ async fn lets_one_of_two_racing_swaps_win() {
     assert_eq!(row.user.unwrap().id, user);
     let listed = bed.list_tokens(&query(user, vec![], at(1))).await.unwrap();
     assert_eq!(ids(&listed), [winner.new.id.as_str()], "the head of the family alone");
+}
+
+#[tokio::test]
+async fn lets_one_of_many_racing_swaps_win() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let grant = grant(10, user);
+    bed.sign_in(&grant, vec![token("old", &grant, TokenKind::Refresh)]).await;
+    let order = order(1);
+    let swaps: Vec<_> = (0..200).map(|n| swap(&grant, &format!("new{n}"))).collect();
+    let all = join_all(swaps.iter().map(|swap| bed.swap_refresh(swap, &order))).await;
+    let won = all.into_iter().map(|swapped| swapped.unwrap().value);
+    let won: Vec<_> = won.map(|swapped| matches!(swapped, Swapped::Done)).collect();
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+
+    let row = bed.find_refresh(TokenDigest::of("old")).await.unwrap().unwrap();
+    let winner = won.iter().position(|won| *won).unwrap();
+    assert_eq!(row.successor.unwrap().token, swaps[winner].new);
 }
 
 #[tokio::test]
