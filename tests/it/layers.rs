@@ -30,8 +30,8 @@ const LAYERS: [Layer; 8] = [
     Layer {
         name: "store",
         modules: &["domain"],
-        crates: "async_trait aws_lc_rs log metrics migrations rustix sea_orm sea_orm_migration secrecy \
-                 serde_json sqlx tempfile thiserror time tokio tokio_util tracing uuid",
+        crates: "async_trait aws_lc_rs humantime log metrics migrations rustix sea_orm \
+                 sea_orm_migration secrecy serde_json sqlx tempfile thiserror time tokio tokio_util tracing uuid",
     },
     Layer {
         name: "grpc",

@@ -3,19 +3,23 @@
 use serde_json::Value;
 
 use super::{Ended, Place};
+use crate::support::Kind;
 
 const ALICE: &str = "alice's own password";
 
-/// Who tells the story: how the commands before alice's token sign in, and how she gets it.
+/// Who tells the story: which server is asked, how the commands before alice's token sign in, and
+/// how she gets it.
 struct Teller<'a> {
     place: &'a Place,
+    server: &'a [&'a str],
     signed_in: &'a [&'a str],
     make_token: &'a dyn Fn() -> String,
 }
 
 impl Teller<'_> {
     fn run(&self, command: &str, input: &str) -> Ended {
-        let words: Vec<_> = command.split(' ').chain(self.signed_in.iter().copied()).collect();
+        let added = self.signed_in.iter().chain(self.server).copied();
+        let words: Vec<_> = command.split(' ').chain(added).collect();
         self.place.run_with(&words, input)
     }
 
@@ -48,6 +52,7 @@ impl Teller<'_> {
     /// Checks a token: the exit code, the decision and why not.
     fn check(&self, token: &str, permission: &str) -> (i32, String, Option<String>) {
         let words = ["token", "check", "--permission", permission, "--output", "json"];
+        let words: Vec<_> = words.iter().chain(self.server).copied().collect();
         let ended = self.place.run_with(&words, &format!("{token}\n"));
         let code = ended.code.unwrap();
         let answer: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -68,7 +73,10 @@ fn lives_a_user_s_life_on_a_running_server() {
     };
     let create = "token create --profile personal --name ci";
     let make_token = || as_alice(create).ok().trim_end().to_owned();
-    Teller { place: &place, signed_in: &["--as", "admin"], make_token: &make_token }.tell();
+    // A file leads to the server that has it. Behind a database server nobody knows of another.
+    let named = ["--server", &url];
+    let server = if Kind::of_this_run() == Kind::Sqlite { &[][..] } else { &named };
+    Teller { place: &place, server, signed_in: &["--as", "admin"], make_token: &make_token }.tell();
 
     let sentence = as_alice(create).sentence();
     assert!(sentence.starts_with("you were not signed in: "), "{sentence}");
@@ -125,7 +133,7 @@ fn lives_a_user_s_life_on_the_database_alone() {
         let words = ["token", "create", "--profile", "personal", "--name", "ci", "--user", "alice"];
         place.run(&words).ok().trim_end().to_owned()
     };
-    Teller { place: &place, signed_in: &[], make_token: &make_token }.tell();
+    Teller { place: &place, server: &[], signed_in: &[], make_token: &make_token }.tell();
 }
 
 #[test]

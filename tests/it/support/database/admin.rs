@@ -109,6 +109,14 @@ impl Link {
         Ok(values.map(|value| String::from_utf8(value).expect("text")).collect())
     }
 
+    /// What stands around a name that may be a word of the language.
+    fn quote(&self) -> char {
+        match self {
+            Self::Postgres(_) => '"',
+            Self::Mariadb(_) => '`',
+        }
+    }
+
     async fn tables(&mut self) -> Result<Vec<String>, Error> {
         let schema = match self {
             Self::Postgres(_) => "current_schema()",
@@ -205,9 +213,9 @@ impl Admin {
             let mut there = door.clone().to(&name).open().await?;
             let mut statements = "SET foreign_key_checks = 0;".to_owned();
             for table in there.tables().await? {
-                let made = there.words(format!("SHOW CREATE TABLE {table}")).await?;
+                let made = there.words(format!("SHOW CREATE TABLE `{table}`")).await?;
                 let made = made.last().expect("a table");
-                let rows = format!("INSERT INTO {table} SELECT * FROM {name}.{table}");
+                let rows = format!("INSERT INTO `{table}` SELECT * FROM {name}.`{table}`");
                 statements += &format!("{made};{rows};");
             }
             there.close().await?;
@@ -259,7 +267,8 @@ impl Admin {
             let mut there = door.clone().to(&name).open().await?;
             let mut contents = BTreeMap::new();
             for table in there.tables().await? {
-                let rows = there.read(format!("SELECT * FROM {table}")).await?;
+                let quote = there.quote();
+                let rows = there.read(format!("SELECT * FROM {quote}{table}{quote}")).await?;
                 let rows: Vec<_> = rows.into_iter().map(|row| row.join(&b'\t')).collect();
                 contents.insert(table, rows.join(&b'\n'));
             }
