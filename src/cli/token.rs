@@ -272,15 +272,16 @@ async fn revoke(arguments: Revoke, context: &mut Context<'_>) -> Result<(), Erro
     let request = context.request(pb::RevokeTokenRequest { target, profile, skip_wait: false });
     let answer = context.upstream.tokens.revoke_token(request).await?.into_inner();
     let pb::RevokeTokenResponse { token, revoked_count, stale_for } = answer;
-    let mut sentence = match revoked_count {
+    let ended = match revoked_count {
         0 => "There was nothing left to end".to_owned(),
         1 => "1 token has ended".to_owned(),
         count => format!("{count} tokens have ended"),
     };
     let stale_for = stale_for.as_ref().map(timestamp::seconds);
-    if let Some(time) = &stale_for {
-        sentence += &format!("; a replica without its database may accept it for {time} more");
-    }
+    let sentence = match &stale_for {
+        Some(time) => format!("{ended}; a replica without its database may accept it for {time}"),
+        None => ended,
+    };
     let token = token.as_ref().map(pb::Token::json);
     let document =
         json!({ "token": token, "revoked_count": revoked_count, "stale_for": stale_for });
