@@ -27,9 +27,13 @@ use super::lease::Lease;
 use super::store::{Change, GrantChange, Mark, More, Revocation, Seq, Tail};
 use super::token::{Grant, GrantId, Token, TokenDigest, TokenId};
 
+#[cfg(test)]
+mod fork;
 mod marks;
 mod revoked;
 
+#[cfg(test)]
+pub(super) use fork::Image;
 use marks::Marks;
 use revoked::Revoked;
 

@@ -20,6 +20,8 @@ pub mod lease;
 mod lifetime;
 mod loads;
 mod mint;
+#[cfg(test)]
+mod model;
 mod page;
 pub mod password;
 pub mod permission;

@@ -9,19 +9,27 @@ use crate::domain::store::Seq;
 pub(super) const MOST_MARKS: usize = 100_000;
 
 /// The newest change of each key. A fact that was read before it is no fact any more.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Marks {
-    by_key: HashMap<FactKey, Seq>,
+    pub(super) by_key: HashMap<FactKey, Seq>,
     // The newest of the marks that were forgotten: it stands for all of them.
-    floor: Option<Seq>,
+    pub(super) floor: Option<Seq>,
+    // How many are remembered.
+    pub(super) most: usize,
     /// How often the lease was ended.
     pub(super) suspensions: u64,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), floor: None, most: MOST_MARKS, suspensions: 0 }
+    }
 }
 
 impl Marks {
     /// Notes that a change was about a key.
     pub(super) fn raise(&mut self, key: FactKey, seq: Seq) {
-        if self.by_key.len() >= MOST_MARKS {
+        if self.by_key.len() >= self.most {
             self.floor = self.by_key.values().copied().max().max(self.floor);
             self.by_key.clear();
         }

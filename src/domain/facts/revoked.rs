@@ -11,7 +11,7 @@ use crate::domain::token::{GrantId, TokenId};
 const SLACK: Duration = Duration::from_hours(24);
 
 /// What is revoked, each until when it matters (`None`: for ever).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Revoked {
     /// By `jti`.
     pub(super) tokens: HashMap<TokenId, Option<Timestamp>>,
