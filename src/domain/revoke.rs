@@ -87,7 +87,11 @@ impl Core {
             // Of a key that was retired: as dead as it can be, once all have heard.
             Err(DenyReason::RevokedToken) => {
                 self.knowledge.catch_up(wait).await?;
-                Ok(Ended { token: None, count: 0 })
+                let keys = self.knowledge.view().await?.keys;
+                match self.recognise(&keys, secret) {
+                    Err(DenyReason::RevokedToken) => Ok(Ended { token: None, count: 0 }),
+                    Ok(_) | Err(_) => Err(undone_meanwhile()),
+                }
             }
             Err(_) => Err(Error::TokenNotFound),
             Ok(Genuine::Opaque(digest)) => {
@@ -153,7 +157,12 @@ impl Core {
         if owner.generation != claims.generation {
             // The cut may be news to this replica, too.
             self.knowledge.catch_up(wait).await?;
-            return Ok(Ended { token: None, count: 0 });
+            let owner = self.store.find_user(claims.user).await?;
+            return if owner.is_none_or(|owner| owner.generation != claims.generation) {
+                Ok(Ended { token: None, count: 0 })
+            } else {
+                Err(undone_meanwhile())
+            };
         }
         let by = By::Jti(claims.expires_at);
         let revoked = self.end((claims.kind, &claims.id, claims.grant), by, (order, wait)).await?;
@@ -292,6 +301,10 @@ impl Core {
         }
         self.view_of(&owner, token, &grant).await
     }
+}
+
+fn undone_meanwhile() -> Error {
+    Error::Unavailable("what had ended the token was lost meanwhile".into())
 }
 
 /// Reads the id of a token; `None`: no token has it, for it is not written as one.

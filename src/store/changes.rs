@@ -30,11 +30,13 @@ const RESTAMPED: &str = "restamp";
 
 /// Answers the newest change.
 pub(super) async fn head(store: &SeaStore) -> Answer<Mark> {
-    let newest = change::Entity::find()
-        .order_by_desc(change::Column::Seq)
-        .limit(1)
-        .one(&store.readers)
-        .await?;
+    head_on(&store.readers).await
+}
+
+/// Answers the newest change, as this connection sees it.
+pub(super) async fn head_on(connection: &impl ConnectionTrait) -> Answer<Mark> {
+    let newest =
+        change::Entity::find().order_by_desc(change::Column::Seq).limit(1).one(connection).await?;
     newest.map(|row| mark(&row)).ok_or_else(|| broken("changes"))
 }
 

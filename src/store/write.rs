@@ -73,13 +73,15 @@ impl Write<'_> {
         let changes: Vec<_> = changes.into_iter().zip(nonces.map(i64::from_ne_bytes)).collect();
         let mark = changes::append(store, &transaction, &changes, audit.at).await?;
         commit(transaction).await?;
-        Ok(Committed { value, mark })
+        Ok(Committed { value, mark, found: None })
     }
 
     /// Ends it, where nothing was to be done.
     pub(super) async fn undone<T>(self, value: T) -> Answer<Committed<T>> {
+        // Of the same transaction as what was found: a failover that loses the one loses the other.
+        let found = changes::head_on(&self.transaction).await?;
         self.transaction.rollback().await?;
-        Ok(Committed { value, mark: None })
+        Ok(Committed { value, mark: None, found: Some(found) })
     }
 }
 

@@ -39,13 +39,15 @@ impl Knowledge {
         }
     }
 
-    /// Makes sure that everybody has heard of what was found to be done already.
+    /// Makes sure that everybody has heard of what was found to be done already, outside of a
+    /// mutation. Whether it is still done is for the caller to look at again.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn catch_up(self: &Arc<Self>, wait: Wait) -> Result<(), Error> {
+        let found = self.store.head().await?;
         let this = Arc::clone(self);
-        let task = tokio::spawn(async move { this.settle(Left::AlreadyDone, wait).await });
+        let task = tokio::spawn(async move { this.settle(Left::AlreadyDone(found), wait).await });
         task.await.map_err(Error::internal)?
     }
 
@@ -58,13 +60,13 @@ impl Knowledge {
 
     async fn settle(&self, left: Left, wait: Wait) -> Result<(), Error> {
         match (left, wait) {
-            (Left::Nothing, _) | (Left::AlreadyDone, Wait::Skip) => Ok(()),
+            (Left::Nothing, _) | (Left::AlreadyDone(_), Wait::Skip) => Ok(()),
             // Whoever did it may have died before all had heard of it, and this replica, too, may
             // not have heard yet.
-            (Left::AlreadyDone, Wait::ForAll) => {
+            (Left::AlreadyDone(mark), Wait::ForAll) => {
                 let terms = self.sync().await?;
                 self.wait_out(terms).await;
-                self.sync().await.map(drop)
+                self.confirm(mark).await
             }
             (Left::Change(mark), Wait::Skip) => self.sync_past(mark).await.map(drop),
             (Left::Change(mark), Wait::ForAll) => {
@@ -102,7 +104,8 @@ impl Knowledge {
         synced
     }
 
-    /// Asks once more for the change itself, after the wait: a failover may have lost it.
+    /// Asks once more for the change itself, after the wait: a failover may have lost it, and what
+    /// was before it with it.
     async fn confirm(&self, mark: Mark) -> Result<(), Error> {
         match self.lease {
             Lease::Endless => Ok(()),
@@ -123,10 +126,10 @@ impl Knowledge {
 
 /// What a mutation left behind.
 enum Left {
-    /// It was refused.
+    /// It was refused, or makes nothing untrue.
     Nothing,
-    /// There was nothing to do.
-    AlreadyDone,
+    /// There was nothing to do: this change or one before it did it.
+    AlreadyDone(Mark),
     /// This change is committed.
     Change(Mark),
     /// Nobody knows.
@@ -136,9 +139,11 @@ enum Left {
 impl Left {
     fn by<T>(answer: &Answer<Committed<T>>) -> Self {
         match answer {
-            Ok(Committed { mark: Some(mark), value: _ }) => Self::Change(*mark),
-            Ok(Committed { mark: None, value: _ }) => Self::AlreadyDone,
-            Err(StoreError::CallerGone) => Self::Nothing,
+            Ok(Committed { mark: Some(mark), .. }) => Self::Change(*mark),
+            Ok(Committed { mark: None, found: Some(mark), .. }) => Self::AlreadyDone(*mark),
+            Ok(Committed { mark: None, found: None, .. }) | Err(StoreError::CallerGone) => {
+                Self::Nothing
+            }
             Err(StoreError::Unavailable(_) | StoreError::Broken(_)) => Self::Unsure,
         }
     }

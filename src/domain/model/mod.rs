@@ -32,7 +32,7 @@
 //! - At most one set of facts that was replaced is still in use; while it is, nothing is loaded
 //!   anew.
 //! - A failover loses the newest change at most, and none that was read back after its wait or that
-//!   a purge went past. The old primary is fenced. None happens where a revocation is tried again.
+//!   a purge went past. The old primary is fenced.
 //! - Checks come to one replica: to the last, where there are two. Of them one is played at a time.
 //! - Stale facts are never served: who serves them says that a revocation is not strict.
 

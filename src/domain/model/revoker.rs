@@ -24,10 +24,6 @@ pub(super) enum Revoker {
         left: Left,
         until: u8,
     },
-    /// It has waited, and syncs once more, for it does not know the change.
-    SyncingAgain {
-        at: u8,
-    },
     /// It has answered, or died.
     Over,
 }
@@ -37,8 +33,8 @@ pub(super) enum Revoker {
 pub(super) enum Left {
     /// This change is committed.
     Change(Row),
-    /// There was nothing to do.
-    AlreadyDone,
+    /// There was nothing to do: this change or one before it did it.
+    AlreadyDone(Row),
     /// Nobody knows, and the facts are believed.
     Unsure,
     /// Nobody knows, and nothing is believed.
@@ -51,7 +47,6 @@ impl Revoker {
         match self {
             Self::Idle | Self::Answered(_) | Self::Syncing { .. } => now + least_wait <= horizon,
             Self::Waiting { until, .. } => until <= horizon,
-            Self::SyncingAgain { .. } => true,
             Self::Over => false,
         }
     }
@@ -60,10 +55,7 @@ impl Revoker {
     pub(super) fn is_under_way(self) -> bool {
         match self {
             Self::Idle | Self::Over => false,
-            Self::Answered(_)
-            | Self::Syncing { .. }
-            | Self::Waiting { .. }
-            | Self::SyncingAgain { .. } => true,
+            Self::Answered(_) | Self::Syncing { .. } | Self::Waiting { .. } => true,
         }
     }
 
@@ -127,7 +119,7 @@ impl Model {
                     self.end(world, v, "dies");
                 }
             }
-            (Revoker::Syncing { .. } | Revoker::SyncingAgain { .. } | Revoker::Over, _) => {}
+            (Revoker::Syncing { .. } | Revoker::Over, _) => {}
         }
     }
 
@@ -153,7 +145,7 @@ impl Model {
     fn mutate(&mut self, world: &World, v: usize) {
         let mut next = *world;
         if world.database.is_revoked {
-            next.revokers[v] = Revoker::Answered(Left::AlreadyDone);
+            next.revokers[v] = Revoker::Answered(Left::AlreadyDone(world.database.head()));
             if self.scope.has(Flaw::AlreadyDoneAtOnce) {
                 next.revokers[v] = Revoker::Over;
                 next.is_ok = true;
@@ -188,24 +180,13 @@ impl Model {
         next.revokers[v] = Revoker::Over;
         // Who is alone has no failover.
         let is_alone = home.is_some_and(|at| self.scope.leases[at] == 0);
-        match (left, home) {
-            (Left::Change(row), _) => {
+        match left {
+            Left::Change(row) | Left::AlreadyDone(row) => {
                 let unasked = is_alone || self.scope.has(Flaw::OkUnconfirmed);
                 next.is_ok |= unasked || next.database.confirm(row);
-                self.go(who, if next.is_ok { "answers OK" } else { "finds its change lost" }, next);
+                self.go(who, if next.is_ok { "answers OK" } else { "finds it lost" }, next);
             }
-            (Left::AlreadyDone, None) => {
-                next.is_ok = true;
-                self.go(who, "answers OK", next);
-            }
-            (Left::AlreadyDone, Some(at)) => {
-                if world.replicas[at].sync == Sync::Idle {
-                    self.begin_sync(&mut next, at);
-                    next.revokers[v] = Revoker::SyncingAgain { at: u8::try_from(at).unwrap() };
-                    self.go(who, "begins a sync after its wait", next);
-                }
-            }
-            (Left::Unsure | Left::UnsureAndSuspended, _) => panic!("it does not wait"),
+            Left::Unsure | Left::UnsureAndSuspended => panic!("it does not wait"),
         }
     }
 
@@ -227,15 +208,10 @@ impl Model {
                     }
                     next.revokers[v] = self.wait(next, (left, at), longest_lease);
                 }
-                Revoker::SyncingAgain { at } if usize::from(at) == n => {
-                    next.is_ok = true;
-                    next.revokers[v] = Revoker::Over;
-                }
                 Revoker::Idle
                 | Revoker::Answered(_)
                 | Revoker::Syncing { .. }
                 | Revoker::Waiting { .. }
-                | Revoker::SyncingAgain { .. }
                 | Revoker::Over => {}
             }
         }
@@ -248,7 +224,7 @@ impl Model {
                 Revoker::Syncing { at, left, .. } if usize::from(at) == n => {
                     next.revokers[v] = Revoker::Over;
                     match left {
-                        Left::AlreadyDone => {}
+                        Left::AlreadyDone(_) => {}
                         Left::Change(_) | Left::Unsure | Left::UnsureAndSuspended => {
                             if !self.scope.has(Flaw::FailureForgiven) {
                                 self.call(&mut next.replicas[n], false, Call::Suspend);
@@ -256,14 +232,10 @@ impl Model {
                         }
                     }
                 }
-                Revoker::SyncingAgain { at } if usize::from(at) == n => {
-                    next.revokers[v] = Revoker::Over;
-                }
                 Revoker::Idle
                 | Revoker::Answered(_)
                 | Revoker::Syncing { .. }
                 | Revoker::Waiting { .. }
-                | Revoker::SyncingAgain { .. }
                 | Revoker::Over => {}
             }
         }

@@ -101,4 +101,6 @@ pub struct Committed<T> {
     pub value: T,
     /// Where in the list of changes it stands.
     pub mark: Option<Mark>,
+    /// Where nothing was to be done, the newest change of that moment: whatever did it is no later.
+    pub found: Option<Mark>,
 }
