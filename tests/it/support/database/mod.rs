@@ -186,7 +186,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         if let Place::Server { name, server } = &self.place {
-            server.admin.drop(name);
+            server.sweeper.drop(name);
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Server {
     port: u16,
     password: String,
     pub(super) admin: Admin,
+    /// Another who only drops databases: PostgreSQL takes its time where somebody is connected.
+    pub(super) sweeper: Admin,
     /// `None`: it is another process's.
     _kept: Option<Kept>,
 }
@@ -43,8 +45,12 @@ impl Server {
     fn of_another(kind: Kind, there: &str) -> Self {
         let (port, password) = there.split_once(' ').expect("a port and a password");
         let (port, password) = (port.parse().expect("a port"), password.to_owned());
-        let admin = Admin::connect(kind, port, &password);
-        Self { kind, port, password, admin, _kept: None }
+        Self::new(kind, (port, password), None)
+    }
+
+    fn new(kind: Kind, (port, password): (u16, String), kept: Option<Kept>) -> Self {
+        let [admin, sweeper] = [(); 2].map(|()| Admin::connect(kind, port, &password));
+        Self { kind, port, password, admin, sweeper, _kept: kept }
     }
 
     fn start(kind: Kind) -> Self {
@@ -59,9 +65,9 @@ impl Server {
             };
             match Kept::start(&plan) {
                 Ok(kept) => {
-                    let admin = Admin::connect(kind, port, &password);
-                    admin.make_user(&password);
-                    return Self { kind, port, password, admin, _kept: Some(kept) };
+                    let server = Self::new(kind, (port, password), Some(kept));
+                    server.admin.make_user(&server.password);
+                    return server;
                 }
                 Err(said) if said.contains("Address already in use") => {}
                 Err(said) => panic!("{kind:?} does not start:\n{said}"),
