@@ -103,7 +103,7 @@ fn password() -> String {
     let mut bytes = [0; 16];
     let mut source = File::open("/dev/urandom").expect("randomness");
     source.read_exact(&mut bytes).expect("randomness");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_ne_bytes(bytes))
 }
 
 /// Finds a program on the path, or in one of the folders.
