@@ -60,6 +60,6 @@ impl Clock for TestClock {
 
     async fn tick(&self, _: Duration) {
         // No turn comes by itself, so that nothing a test shows is due to one that came in time.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -211,15 +211,15 @@ impl Admin {
                 return Ok(Copy::Template(name));
             }
             let mut there = door.clone().to(&name).open().await?;
-            let mut statements = "SET foreign_key_checks = 0;".to_owned();
+            let mut statements = vec!["SET foreign_key_checks = 0".to_owned()];
             for table in there.tables().await? {
                 let made = there.words(format!("SHOW CREATE TABLE `{table}`")).await?;
-                let made = made.last().expect("a table");
-                let rows = format!("INSERT INTO `{table}` SELECT * FROM {name}.`{table}`");
-                statements += &format!("{made};{rows};");
+                statements.extend(made.last().cloned());
+                statements.push(format!("INSERT INTO `{table}` SELECT * FROM {name}.`{table}`"));
             }
             there.close().await?;
-            Ok(Copy::Statements(statements + "SET foreign_key_checks = 1"))
+            statements.push("SET foreign_key_checks = 1".to_owned());
+            Ok(Copy::Statements(statements.join(";")))
         })
     }
 
