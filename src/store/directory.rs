@@ -32,7 +32,7 @@ pub(super) async fn insert_user(
     let write = store.write(order).await?;
     match insert(&write, new).await? {
         Inserted::Done => write.done(Inserted::Done).await,
-        Inserted::NameTaken => write.undone(Inserted::NameTaken).await,
+        Inserted::NameTaken => write.refused(Inserted::NameTaken).await,
     }
 }
 

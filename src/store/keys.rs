@@ -26,7 +26,7 @@ pub(super) async fn insert_first_key(
     let inserted = key::Entity::insert(row).exec_without_returning(write.on()).await;
     match inserted {
         Ok(_) => changed(write).await,
-        Err(error) if is_taken(&error) => write.undone(KeyChange::Lost).await,
+        Err(error) if is_taken(&error) => write.refused(KeyChange::Lost).await,
         Err(error) => Err(error.into()),
     }
 }
@@ -53,7 +53,7 @@ pub(super) async fn replace_key(
     }
     match put(&write, key_row(new)).await {
         Ok(()) => changed(write).await,
-        Err(error) if is_taken(&error) => write.undone(KeyChange::Lost).await,
+        Err(error) if is_taken(&error) => write.refused(KeyChange::Lost).await,
         Err(error) => Err(error.into()),
     }
 }

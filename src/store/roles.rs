@@ -144,6 +144,6 @@ pub(super) async fn bootstrap(
     admin.user.roles.insert(role.id);
     match directory::insert(&write, &admin).await? {
         Inserted::Done => write.done(Bootstrapped::Done).await,
-        Inserted::NameTaken => write.undone(Bootstrapped::HasUsers).await,
+        Inserted::NameTaken => write.refused(Bootstrapped::HasUsers).await,
     }
 }

@@ -76,6 +76,12 @@ impl Write<'_> {
         Ok(Committed { value, mark, found: None })
     }
 
+    /// Ends it, where the database refused a row that another was faster with.
+    pub(super) async fn refused<T>(self, value: T) -> Answer<Committed<T>> {
+        self.transaction.rollback().await?;
+        Ok(Committed { value, mark: None, found: None })
+    }
+
     /// Ends it, where nothing was to be done.
     pub(super) async fn undone<T>(self, value: T) -> Answer<Committed<T>> {
         // Of the same transaction as what was found: a failover that loses the one loses the other.
