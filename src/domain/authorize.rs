@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accepted::{Accepted, Genuine, guest_meets};
+use super::accepted::{Accepted, guest_meets};
 use super::calls::{Bearer, Check, Credential, DenyReason, OnRefused, Origin, Verdict};
 use super::core::{AuthorizeCallers, Core};
 use super::error::{Error, Faults};
+use super::genuine::Genuine;
 use super::identity::{Realm, UserId};
 use super::knowledge::View;
 use super::permission::Asked;

@@ -10,6 +10,7 @@ mod directory;
 pub mod error;
 pub mod facts;
 pub mod format;
+mod genuine;
 pub mod hashing;
 pub mod identity;
 mod issue;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use super::accepted::{Accepted, Genuine, refusal};
+use super::accepted::{Accepted, refusal};
 use super::calls::{Issued, Origin, Refresh, Refreshed, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::{Error, Faults};
 use super::format::opaque::{self, MAX_RANDOM};
+use super::genuine::Genuine;
 use super::identity::{Realm, User, UserState};
 use super::knowledge::View;
 use super::mint::{Draft, Made};

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::accepted::Genuine;
 use super::caller::{AuditOf, Caller};
 use super::calls::{DenyReason, Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
 use super::format::jwt::Claims;
+use super::genuine::Genuine;
 use super::identity::{User, UserId};
 use super::store::{JtiRevocation, Order, Revoked};
 use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind};
