@@ -81,23 +81,30 @@ impl Knowledge {
         if self.known.load().facts.lease_holds(arrived) {
             return Ok(());
         }
-        if turn.last_failure.is_some_and(|began| began >= arrived) {
-            return Err(Error::Unavailable("the sync that others waited for has failed".into()));
+        if turn.last.as_ref().is_some_and(|last| last.terms.is_none() && last.began >= arrived) {
+            return Err(shared());
         }
         self.tail(&mut turn).await.map(drop)
     }
 
-    /// Reads the tail of the changes, applies it, and takes a lease from before the read.
+    /// Reads the tail of the changes, applies it, and takes a lease from before the read. Many who
+    /// ask at once share what began after they had asked: a success or a failure.
     pub(super) async fn sync(&self) -> Result<Terms, Error> {
+        let asked = self.clock.instant();
         let mut turn = self.turns.lock().await;
-        self.tail(&mut turn).await
+        match &turn.last {
+            // What began at the same moment by the clock may have begun before.
+            Some(Last { began, terms: Some(terms) }) if *began > asked => Ok(*terms),
+            Some(Last { began, terms: None }) if *began > asked => Err(shared()),
+            Some(_) | None => self.tail(&mut turn).await,
+        }
     }
 
     /// What a sync does once it has its turn.
     async fn tail(&self, turn: &mut Turn) -> Result<Terms, Error> {
         let began = self.clock.instant();
         let synced = self.read_tail(self.known.load_full()).await;
-        turn.last_failure = synced.is_err().then_some(began);
+        turn.last = Some(Last { began, terms: synced.as_ref().ok().copied() });
         let outcome = if synced.is_ok() { "ok" } else { "failed" };
         metrics::counter!("tokend_syncs_total", "outcome" => outcome).increment(1);
         self.failing.store(synced.is_err(), Ordering::Release);
@@ -161,8 +168,15 @@ impl Knowledge {
 /// The turn at reading the tail, which one has at a time.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    /// When the last sync began, where it failed.
-    last_failure: Option<Instant>,
+    last: Option<Last>,
+}
+
+/// The last sync.
+#[derive(Debug)]
+struct Last {
+    began: Instant,
+    /// What it read; `None`: it failed.
+    terms: Option<Terms>,
 }
 
 /// Reads where the list of changes stands, then everything that must be known from the start.
@@ -177,6 +191,10 @@ pub(super) async fn load(
     let keys = KeyRing::open(&rows, master, head.seq)?;
     let facts = Facts::new(capacity, head, revocations);
     Ok(Known { facts, keys: ArcSwap::from_pointee(keys) })
+}
+
+fn shared() -> Error {
+    Error::Unavailable("the sync that others waited for has failed".into())
 }
 
 fn lost() -> Error {
