@@ -22,6 +22,7 @@ mod crash;
 mod deploy;
 mod disk_full;
 mod first_start;
+mod fleet;
 mod readme;
 mod shell;
 mod stop;
@@ -175,6 +176,22 @@ impl Running {
             self.seen.push(line.clone());
             if line.contains(words) {
                 return line;
+            }
+        }
+    }
+
+    /// Whether it says these words before it ends.
+    fn says(&mut self, words: &str) -> bool {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.seen.push(line);
+                    if self.seen.last().is_some_and(|line| line.contains(words)) {
+                        return true;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => self.fail("neither speaks nor ends"),
             }
         }
     }

@@ -247,7 +247,7 @@ async fn run(settings: &Settings, clock: &Arc<TestClock>) -> (Running, Upstream)
 
 /// The database of a server that was started once and stopped: drawing its keys takes longer than
 /// most tests.
-async fn template(kind: Kind) -> &'static Template {
+pub(crate) async fn template(kind: Kind) -> &'static Template {
     static FILE: OnceCell<Template> = OnceCell::const_new();
     static SERVED: OnceCell<Template> = OnceCell::const_new();
     let template = if kind == Kind::Sqlite { &FILE } else { &SERVED };

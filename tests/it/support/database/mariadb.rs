@@ -11,7 +11,7 @@ prepare() {
         $AS "$INSTALL" --no-defaults --datadir="$FOLDER/data" --skip-test-db >install.log 2>&1 ||
         { cat install.log; return 1; }
     cat >init.sql <<END
-CREATE USER admin@127.0.0.1 IDENTIFIED BY '$PASSWORD';
+CREATE USER IF NOT EXISTS admin@127.0.0.1 IDENTIFIED BY '$PASSWORD';
 GRANT ALL ON *.* TO admin@127.0.0.1 WITH GRANT OPTION;
 END
     chmod 644 init.sql

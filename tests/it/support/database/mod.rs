@@ -14,8 +14,10 @@ use tempfile::TempDir;
 mod admin;
 mod keeper;
 mod mariadb;
+pub(crate) mod own;
 mod postgres;
 mod server;
+mod sqlite;
 
 use server::Server;
 
@@ -177,7 +179,7 @@ impl Database {
     /// Runs a statement by one who may do everything, in the database.
     pub(crate) fn run(&self, statement: &str) {
         match &self.place {
-            Place::Folder(_) => panic!("a file has no such user"),
+            Place::Folder(folder) => sqlite::run(&folder.path().join(FILE), statement),
             Place::Server { name, server } => server.admin.run(name, statement),
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Server {
     /// Another who only drops databases: PostgreSQL takes its time where somebody is connected.
     pub(super) sweeper: Admin,
     /// `None`: it is another process's.
-    _kept: Option<Kept>,
+    kept: Option<Kept>,
 }
 
 impl Server {
@@ -50,10 +50,10 @@ impl Server {
 
     fn new(kind: Kind, (port, password): (u16, String), kept: Option<Kept>) -> Self {
         let [admin, sweeper] = [(); 2].map(|()| Admin::connect(kind, port, &password));
-        Self { kind, port, password, admin, sweeper, _kept: kept }
+        Self { kind, port, password, admin, sweeper, kept }
     }
 
-    fn start(kind: Kind) -> Self {
+    pub(super) fn start(kind: Kind) -> Self {
         let password = password();
         for _ in 0..TRIES {
             let port = free_port();
@@ -74,6 +74,11 @@ impl Server {
             }
         }
         panic!("no port stays free for {kind:?}")
+    }
+
+    /// What runs it, where that is this process.
+    pub(super) fn keeper(&mut self) -> &mut Kept {
+        self.kept.as_mut().expect("it is of this process")
     }
 
     /// What a process that this one starts finds in [`SERVER`].
