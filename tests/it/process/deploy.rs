@@ -179,30 +179,33 @@ fn hands_the_builder_what_a_build_reads_and_nothing_else() {
     Running::start(cargo, "").ended().ok();
 }
 
-/// The proxy as `deploy/haproxy.cfg` has it, with one server in the place of all replicas.
-struct Proxy {
+/// The proxy as `deploy/haproxy.cfg` has it, with these servers in the place of the replicas.
+pub(super) struct Proxy {
     child: Child,
-    grpc: String,
+    pub(super) grpc: String,
 }
 
 impl Proxy {
-    fn start(place: &Place, server: &Running) -> Self {
+    /// Starts it before so many servers, which take turns in the places of three.
+    pub(super) fn start(place: &Place, servers: &[&Running]) -> Self {
         // The listener is handed over open, so that its port is known beforehand.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let grpc = format!("http://{}", listener.local_addr().unwrap());
         let mut text = read("deploy/haproxy.cfg");
-        let management = server.address("management");
-        let (_, port) = management.rsplit_once(':').unwrap();
-        let replicas = (1..=3).flat_map(|number| {
-            let name = |port: u16| format!("tokend-{number}:{port}");
-            [(name(50051), server.address("grpc")), (name(8080), server.address("rest"))]
+        let replicas = (1..=3).zip(servers.iter().cycle()).flat_map(|(number, server)| {
+            let management = server.address("management");
+            let (_, port) = management.rsplit_once(':').unwrap();
+            let place = |listener| format!(" {} port {port}", server.address(listener));
+            let name = |port: u16| format!(" tokend-{number}:{port}");
+            [(name(50051), place("grpc")), (name(8080), place("rest"))]
         });
         let own = [
             ("bind :50051".to_owned(), "bind fd@0".to_owned()),
             ("bind :8080".to_owned(), "bind unix@rest.socket".to_owned()),
             ("bind 10.215.81.2:50052".to_owned(), "bind unix@shim.socket".to_owned()),
-            ("rest:8080 port 8080".to_owned(), format!("{management} port {port}")),
-            ("port 9090".to_owned(), format!("port {port}")),
+            // Played by nobody: it is down.
+            (" rest:8080 port 8080".to_owned(), " 127.0.0.1:1 port 1".to_owned()),
+            (" port 9090".to_owned(), String::new()),
         ];
         for (theirs, ours) in own.into_iter().chain(replicas) {
             assert!(text.contains(&theirs), "{theirs}");
@@ -217,7 +220,7 @@ impl Proxy {
     }
 
     /// Calls from an address of this machine.
-    fn upstream(&self, from: [u8; 4]) -> Upstream {
+    pub(super) fn upstream(&self, from: [u8; 4]) -> Upstream {
         let endpoint = Endpoint::from_shared(self.grpc.clone()).unwrap();
         Upstream::remote(endpoint.local_address(Some(IpAddr::from(from))).connect_lazy())
     }
@@ -240,7 +243,7 @@ async fn lets_no_client_name_its_own_address_through_the_proxy() {
         .with("TOKEND__GRPC__TRUSTED_PEERS", "127.0.0.1/32")
         .with("TOKEND__BOOTSTRAP__PASSWORD", "the admin's own");
     let server = place.serve();
-    let proxy = Proxy::start(&place, &server);
+    let proxy = Proxy::start(&place, &[&server]);
     let credential = pb::PasswordCredential {
         username: "admin".to_owned(),
         password: "the admin's own".to_owned(),

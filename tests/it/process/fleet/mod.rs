@@ -14,6 +14,7 @@ use super::{Place, Running, SERVING, http};
 use crate::support::database::own::OwnServer;
 use crate::support::{ADMIN_PASSWORD, Database, Kind, MASTER_KEY, template};
 
+mod behind_proxy;
 mod calls;
 mod cases;
 mod chance;
