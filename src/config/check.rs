@@ -108,6 +108,7 @@ impl Grpc {
         }
         within(faults, "grpc.max_request_bytes", self.max_request_bytes, 4096..=64 * 1024 * 1024);
         within(faults, "grpc.max_concurrent_streams", self.max_concurrent_streams, 1..=100_000);
+        within(faults, "grpc.cores", self.cores, 0..=1024);
     }
 }
 

@@ -103,6 +103,17 @@ impl Settings {
     }
 }
 
+words! {
+    /// What answers gRPC calls.
+    Runtime {
+        /// Threads of their own, each with connections of its own: none of them does what could
+        /// keep a check waiting.
+        PerCore = "per_core",
+        /// The threads that do everything else, too.
+        Shared = "shared",
+    }
+}
+
 /// The gRPC listener.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -121,6 +132,10 @@ pub struct Grpc {
     pub max_request_bytes: usize,
     /// How many calls one connection may have open.
     pub max_concurrent_streams: u32,
+    /// `per_core` or `shared`.
+    pub runtime: Runtime,
+    /// How many threads answer calls where each has a core; 0: one for each core.
+    pub cores: usize,
 }
 
 impl Default for Grpc {
@@ -132,6 +147,8 @@ impl Default for Grpc {
             max_deadline: Duration::from_secs(30),
             max_request_bytes: 1024 * 1024,
             max_concurrent_streams: 200,
+            runtime: Runtime::PerCore,
+            cores: 0,
         }
     }
 }

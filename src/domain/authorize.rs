@@ -58,6 +58,10 @@ impl Core {
         }
     }
 
+    pub fn authorize_at_once(&self, _check: Check) -> Option<Verdict> {
+        None
+    }
+
     async fn admit(&self, origin: &Origin) -> Result<(), Error> {
         match (self.settings.authorize_callers, &origin.credential) {
             (AuthorizeCallers::Open, _) | (_, Credential::Operator) => Ok(()),
