@@ -235,19 +235,26 @@ impl Default for Replica {
     }
 }
 
-/// How much is kept in memory of what was read from the database.
+/// How much memory is given to what was read from the database, or proven. What is not kept is read
+/// again, or verified again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Facts {
-    /// How many tokens, and how many verified JWTs: about 0.5 KiB each.
+    /// For opaque tokens and their grants: about 220 bytes for both.
+    #[serde(with = "text::size")]
     pub tokens: usize,
-    /// How many users, and how many grants and roles: about 0.5 KiB each.
+    /// For verified JWTs: about 260 bytes each.
+    #[serde(with = "text::size")]
+    pub jwts: usize,
+    /// For users and roles: about 0.5 KiB for a user of three roles, and 0.1 KiB for each
+    /// permission of a role.
+    #[serde(with = "text::size")]
     pub users: usize,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { tokens: 100_000, users: 100_000 }
+        Self { tokens: 256 << 20, jwts: 64 << 20, users: 64 << 20 }
     }
 }
 

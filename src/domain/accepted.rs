@@ -7,14 +7,16 @@ use super::calls::{DenyReason, Subject, TokenSummary};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
+use super::facts::Noted;
 use super::format::jwt::Claims;
 use super::genuine::Genuine;
 use super::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
 use super::knowledge::View;
 use super::permission::{Asked, Permission, Reach};
 use super::profile::Profile;
+use super::proven::ProvenJwt;
 use super::store::Proof;
-use super::token::{GrantId, RoleChoice, Secret, Token, TokenDigest, TokenId, TokenKind};
+use super::token::{GrantId, RoleChoice, Secret, TokenDigest, TokenId, TokenKind};
 
 /// A token that is good, and all that a judgement needs of its user.
 #[derive(Debug, Clone)]
@@ -33,6 +35,17 @@ pub(super) struct Accepted {
     pub(super) anonymous: Option<Arc<Role>>,
     /// What a use of it is noted under: itself, and the refresh token it was made with.
     pub(super) refresh: Option<TokenId>,
+    /// Where it is remembered that its use was noted.
+    pub(super) source: Source,
+}
+
+/// What a token was judged by.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// What is kept of its row, by the digest of its secret.
+    Row(TokenDigest, Noted),
+    /// What it states.
+    Jwt(Arc<ProvenJwt>),
 }
 
 impl Accepted {
@@ -117,6 +130,7 @@ struct Stated {
     choice: RoleChoice,
     expires_at: Option<Timestamp>,
     refresh: Option<TokenId>,
+    source: Source,
     token_revoked: bool,
     grant_revoked: bool,
 }
@@ -137,7 +151,7 @@ impl Core {
                 Some(stated) => stated,
                 None => return Ok(Err(DenyReason::UnknownToken)),
             },
-            Genuine::Jwt(claims, profile) => stated_by_claims(view, claims, profile),
+            Genuine::Jwt(jwt, profile) => stated_by_claims(view, jwt, profile),
         };
         let user = match self.find_holder(view, stated.user, realm).await? {
             Ok(user) => user,
@@ -170,10 +184,22 @@ impl Core {
             }
             UserState::Active => {}
         }
-        let roles = self.roles(view, &stated.choice.of(&user.roles)).await?;
+        let roles = self.roles(view, stated.choice.of(&user.roles)).await?;
         let anonymous = self.knowledge.anonymous(view, &user.realm).await?;
-        let Stated { id, kind, profile, grant, generation, choice, expires_at, refresh, .. } =
-            stated;
+        let Stated {
+            id,
+            kind,
+            profile,
+            grant,
+            generation,
+            user: _,
+            choice,
+            expires_at,
+            refresh,
+            source,
+            token_revoked: _,
+            grant_revoked: _,
+        } = stated;
         Ok(Ok(Accepted {
             id,
             kind,
@@ -186,6 +212,7 @@ impl Core {
             roles,
             anonymous,
             refresh,
+            source,
         }))
     }
 
@@ -193,13 +220,11 @@ impl Core {
     pub(super) async fn judge_refresh_claims(
         &self,
         view: &View,
-        (claims, profile): (&Claims, &Arc<Profile>),
+        (jwt, profile): (&Arc<ProvenJwt>, &Arc<Profile>),
         realm: Option<&Realm>,
     ) -> Result<Result<Accepted, DenyReason>, Error> {
-        match self.find_holder(view, claims.user, realm).await? {
-            Ok(user) => {
-                self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
-            }
+        match self.find_holder(view, jwt.claims.user, realm).await? {
+            Ok(user) => self.judge_stated(view, stated_by_claims(view, jwt, profile), user).await,
             Err(reason) => Ok(Err(reason)),
         }
     }
@@ -227,25 +252,26 @@ impl Core {
         view: &View,
         digest: TokenDigest,
     ) -> Result<Option<Stated>, Error> {
-        let Some(token) = self.knowledge.token(view, digest).await? else { return Ok(None) };
+        let profiles = &self.settings.profiles;
+        let token = self.knowledge.token(view, digest, profiles).await?;
+        let Some(token) = token else { return Ok(None) };
         let Some(grant) = self.knowledge.grant(view, token.grant).await? else { return Ok(None) };
         // The settings may have lost the profile since.
-        let Some(profile) = self.settings.profiles.find(token.profile.as_str()) else {
-            return Ok(None);
-        };
-        let Token { id, user, kind, roles, expires_at, revoked_at, .. } = &*token;
+        let Some(profile) = profiles.numbered(token.profile) else { return Ok(None) };
+        let expires_at = token.expires_at();
         Ok(Some(Stated {
-            id: id.clone(),
-            kind: *kind,
+            id: token.id,
+            kind: token.kind,
             profile: Arc::clone(profile),
-            grant: grant.id,
+            grant: token.grant,
             generation: grant.generation,
-            user: *user,
-            choice: roles.clone(),
-            expires_at: *expires_at,
+            user: token.user,
+            choice: token.roles,
+            expires_at,
             refresh: None,
-            token_revoked: revoked_at.is_some(),
-            grant_revoked: grant.revoked_at.is_some(),
+            source: Source::Row(digest, token.noted),
+            token_revoked: token.is_revoked,
+            grant_revoked: grant.is_revoked,
         }))
     }
 
@@ -253,11 +279,11 @@ impl Core {
     pub(super) async fn roles(
         &self,
         view: &View,
-        ids: &BTreeSet<RoleId>,
+        ids: impl Iterator<Item = RoleId> + Send,
     ) -> Result<Vec<Arc<Role>>, Error> {
-        let mut roles = Vec::with_capacity(ids.len());
+        let mut roles = Vec::with_capacity(ids.size_hint().1.unwrap_or_default());
         for id in ids {
-            roles.extend(self.knowledge.role(view, *id).await?);
+            roles.extend(self.knowledge.role(view, id).await?);
         }
         Ok(roles)
     }
@@ -291,12 +317,25 @@ impl Core {
         }
     }
 
-    /// Notes that a token was accepted.
+    /// Notes that a token was accepted: the first time that it is seen here, and then once a
+    /// minute.
     pub(super) fn note_use(&self, accepted: &Accepted) {
         let now = self.now();
+        let noted = match &accepted.source {
+            Source::Row(_, noted) => *noted,
+            Source::Jwt(jwt) => jwt.noted(),
+        };
+        if !noted.is_due(now) {
+            return;
+        }
         self.uses.note(&accepted.id, now);
         if let Some(refresh) = &accepted.refresh {
             self.uses.note_refresh(refresh, now);
+        }
+        // Last, so that nobody who finds it remembered is ahead of the note itself.
+        match &accepted.source {
+            Source::Row(digest, _) => self.knowledge.note_token(digest, now),
+            Source::Jwt(jwt) => jwt.note(now),
         }
     }
 }
@@ -315,9 +354,9 @@ pub(super) fn refusal(reason: DenyReason) -> Error {
     }
 }
 
-fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Stated {
+fn stated_by_claims(view: &View, jwt: &Arc<ProvenJwt>, profile: &Arc<Profile>) -> Stated {
     let Claims { id, kind, user, grant, generation, roles, refresh, issued_at: _, expires_at } =
-        claims;
+        &jwt.claims;
     Stated {
         id: id.clone(),
         kind: *kind,
@@ -328,6 +367,7 @@ fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Sta
         choice: roles.clone(),
         expires_at: *expires_at,
         refresh: refresh.clone(),
+        source: Source::Jwt(Arc::clone(jwt)),
         token_revoked: view.facts().is_jti_revoked(id),
         grant_revoked: view.facts().is_grant_revoked(*grant),
     }

@@ -214,7 +214,7 @@ impl Core {
                 user.generation == proven.generation && user.state == UserState::Active
             });
             let roles = match &user {
-                Some(user) => self.roles(&view, &user.roles).await?,
+                Some(user) => self.roles(&view, user.roles.iter().copied()).await?,
                 None => vec![],
             };
             let anonymous = self.knowledge.anonymous(&view, &proven.realm).await?;

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
 use super::calls::DenyReason;
 use super::core::Core;
-use super::format::jwt::{self, Claims};
+use super::format::jwt;
 use super::format::opaque;
-use super::keys::KeyRing;
+use super::keys::{KeyRing, SigningKey};
 use super::profile::{Format, Life, OpaqueForm, Profile};
+use super::proven::ProvenJwt;
 use super::store::KeyPurpose;
-use super::token::{Secret, TokenDigest};
+use super::token::{KeyId, Secret, TokenDigest};
 
 /// A presented secret of ours: genuine, but maybe dead.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub(super) enum Genuine {
     /// An opaque one, with the check of this profile.
     Opaque(TokenDigest),
     /// A signed one.
-    Jwt(Arc<Claims>, Arc<Profile>),
+    Jwt(Arc<ProvenJwt>, Arc<Profile>),
 }
 
 impl Core {
@@ -29,10 +28,13 @@ impl Core {
     /// [`DenyReason::UnknownToken`], or [`DenyReason::RevokedToken`] where its key was retired.
     pub(super) fn recognise(&self, keys: &KeyRing, secret: &Secret) -> Result<Genuine, DenyReason> {
         let text = secret.expose();
-        match jwt::read(text) {
-            Some(unproven) => self.prove_jwt(keys, text, &unproven),
-            None if self.is_checked(keys, text) => Ok(Genuine::Opaque(secret.digest())),
-            None => Err(DenyReason::UnknownToken),
+        // No opaque token of ours has a dot, and no JWT has none.
+        if text.contains('.') && text.len() <= jwt::MAX_LENGTH {
+            self.recognise_jwt(keys, text)
+        } else if self.is_checked(keys, text) {
+            Ok(Genuine::Opaque(secret.digest()))
+        } else {
+            Err(DenyReason::UnknownToken)
         }
     }
 
@@ -48,32 +50,35 @@ impl Core {
         })
     }
 
-    fn prove_jwt(
-        &self,
-        keys: &KeyRing,
-        text: &str,
-        unproven: &jwt::Unproven<'_>,
-    ) -> Result<Genuine, DenyReason> {
-        let Some(key) = keys.verifying(&unproven.key) else {
-            let retired = keys.is_retired(&unproven.key);
-            return Err(if retired { DenyReason::RevokedToken } else { DenyReason::UnknownToken });
-        };
+    /// What was proven is still asked for its key: that may have been retired since.
+    fn recognise_jwt(&self, keys: &KeyRing, text: &str) -> Result<Genuine, DenyReason> {
+        let whole = TokenDigest::of(text);
+        if let Some(jwt) = self.proven.get(&whole) {
+            let key = verifying(keys, &jwt.key)?;
+            let profile = self.settings.profiles.find(&key.profile);
+            let profile = profile.ok_or(DenyReason::UnknownToken)?;
+            return Ok(Genuine::Jwt(jwt, Arc::clone(profile)));
+        }
+        let unproven = jwt::read(text).ok_or(DenyReason::UnknownToken)?;
+        let key = verifying(keys, &unproven.key)?;
         let profile = self.settings.profiles.find(&key.profile).ok_or(DenyReason::UnknownToken)?;
         let context = self.jwt_context(profile).ok_or(DenyReason::UnknownToken)?;
-        let mut whole = [0; 32];
-        whole.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        if let Some(claims) = self.proven.get(&whole) {
-            return Ok(Genuine::Jwt(claims, Arc::clone(profile)));
-        }
         let claims = unproven.prove(key, context).ok_or(DenyReason::UnknownToken)?;
         // Only a profile that allows it makes tokens without an end.
         if claims.expires_at.is_none() && profile.max_life != Life::Endless {
             return Err(DenyReason::UnknownToken);
         }
-        let claims = Arc::new(claims);
-        self.proven.insert(whole, Arc::clone(&claims));
-        Ok(Genuine::Jwt(claims, Arc::clone(profile)))
+        let jwt = Arc::new(ProvenJwt::new(key.id.clone(), claims));
+        self.proven.keep(whole, Arc::clone(&jwt));
+        Ok(Genuine::Jwt(jwt, Arc::clone(profile)))
     }
+}
+
+/// The key of this id, if what it has signed counts.
+fn verifying<'a>(keys: &'a KeyRing, id: &KeyId) -> Result<&'a SigningKey, DenyReason> {
+    keys.verifying(id).ok_or_else(|| {
+        if keys.is_retired(id) { DenyReason::RevokedToken } else { DenyReason::UnknownToken }
+    })
 }
 
 /// The forms in which a profile's tokens and refresh tokens are written, where those are opaque.

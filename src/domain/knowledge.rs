@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::clock::Clock;
 use super::error::Error;
-use super::facts::{Capacity, Facts};
+use super::facts::{Capacity, Facts, Held};
 use super::keys::KeyRing;
 use super::lease::{DatabaseLoss, Lease};
 use super::loads::Loads;
@@ -81,7 +81,7 @@ pub struct Sources {
     pub lease: Lease,
     /// What is done when the database does not answer after that.
     pub loss: DatabaseLoss,
-    /// How many are kept.
+    /// How much memory they may take.
     pub capacity: Capacity,
 }
 
@@ -171,13 +171,13 @@ impl Knowledge {
         self.known.load().keys.load_full()
     }
 
-    /// How many facts are kept, how long the lease still lasts (`None`: for ever), and how long
+    /// What is kept, how long the lease still lasts (`None`: for ever), and how long
     /// ago the read began by which all is known.
     #[must_use]
-    pub fn report(&self) -> ([(&'static str, usize); 4], Option<Duration>, Duration) {
+    pub fn report(&self) -> ([Held; 5], Option<Duration>, Duration) {
         let known = self.known.load();
         let now = self.clock.instant();
-        (known.facts.counts(), known.facts.lease_left(now), known.facts.age(now))
+        (known.facts.held(), known.facts.lease_left(now), known.facts.age(now))
     }
 
     fn terms(&self) -> MutexGuard<'_, Terms> {

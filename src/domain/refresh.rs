@@ -116,20 +116,21 @@ impl Core {
         genuine: &Genuine,
         guard: &Guard,
     ) -> Result<(Accepted, Option<Timestamp>), Error> {
-        let Genuine::Jwt(claims, profile) = genuine else { return Err(Error::TokenInvalid) };
+        let Genuine::Jwt(jwt, profile) = genuine else { return Err(Error::TokenInvalid) };
         let fixed = profile.refresh.is_some_and(|p| p.rotation == RefreshRotation::Fixed);
-        if claims.kind != TokenKind::Refresh || !fixed || !guard.admits(profile) {
+        if jwt.claims.kind != TokenKind::Refresh || !fixed || !guard.admits(profile) {
             return Err(Error::TokenInvalid);
         }
         let realm = guard.realm.as_ref();
-        let judged = self.judge_refresh_claims(view, (claims, profile), realm).await?;
+        let judged = self.judge_refresh_claims(view, (jwt, profile), realm).await?;
         let accepted = judged.map_err(refusal)?;
         // A revocation is kept until its grant's end: nothing may outlive that.
-        let grant = self.knowledge.grant(view, claims.grant).await?.ok_or(Error::TokenInvalid)?;
-        if grant.revoked_at.is_some() {
+        let grant =
+            self.knowledge.grant(view, jwt.claims.grant).await?.ok_or(Error::TokenInvalid)?;
+        if grant.is_revoked {
             return Err(Error::TokenInvalid);
         }
-        Ok((accepted, grant.expires_at))
+        Ok((accepted, grant.expires_at()))
     }
 
     async fn refresh_accepted(

@@ -100,11 +100,11 @@ impl Core {
                 let found = self.find(&token.id).await?.ok_or(Error::TokenNotFound)?;
                 self.revoke_found(origin, caller.as_ref(), found, (guard, wait)).await
             }
-            Ok(Genuine::Jwt(claims, profile)) => {
+            Ok(Genuine::Jwt(jwt, profile)) => {
                 if !guard.is_empty() && guard != profile.name.as_str() {
                     return Err(Error::TokenNotFound);
                 }
-                self.revoke_jwt(origin, caller.as_ref(), &claims, wait).await
+                self.revoke_jwt(origin, caller.as_ref(), &jwt.claims, wait).await
             }
         }
     }

@@ -4,7 +4,9 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, http};
-use crate::config::{Callers, DatabaseLoss as LossWord, Lifetime, Replica, Runtime, Settings};
+use crate::config::{
+    Callers, DatabaseLoss as LossWord, Facts, Lifetime, Replica, Runtime, Settings,
+};
 use crate::domain::facts::Capacity;
 use crate::domain::hashing::PoolSize;
 use crate::domain::lease::{DatabaseLoss, Lease};
@@ -41,8 +43,13 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         },
         lease: lease(settings),
         loss: loss(&settings.replica),
-        capacity: Capacity { tokens: settings.facts.tokens, users: settings.facts.users },
+        capacity: capacity(&settings.facts),
     })
+}
+
+fn capacity(facts: &Facts) -> Capacity {
+    let Facts { tokens, jwts, users } = *facts;
+    Capacity { tokens, jwts, users }
 }
 
 fn lease(settings: &Settings) -> Lease {

@@ -188,7 +188,7 @@ fn payload(claims: &Claims, username: &str, context: Context<'_>) -> Payload {
         aud,
         iat: u64::try_from(issued_at.seconds()).unwrap_or(0),
         exp: expires_at.map(|end| u64::try_from(end.seconds()).unwrap_or(0)),
-        jti: id.as_str().to_owned(),
+        jti: id.to_string(),
         knd,
         uid,
         gid: grant.0,
@@ -197,7 +197,7 @@ fn payload(claims: &Claims, username: &str, context: Context<'_>) -> Payload {
             RoleChoice::Inherit => None,
             RoleChoice::Only(chosen) => Some(chosen.iter().map(|role| role.0).collect()),
         },
-        rid: refresh.as_ref().map(|id| id.as_str().to_owned()),
+        rid: refresh.as_ref().map(ToString::to_string),
     }
 }
 
@@ -272,9 +272,8 @@ fn claims(payload: Payload, context: Context<'_>) -> Option<Claims> {
         user: UserId(user),
         grant: GrantId(gid),
         generation: Generation(generation),
-        roles: rol.map_or(RoleChoice::Inherit, |chosen| {
-            RoleChoice::Only(chosen.into_iter().map(RoleId).collect())
-        }),
+        roles: rol
+            .map_or(RoleChoice::Inherit, |chosen| RoleChoice::only(chosen.into_iter().map(RoleId))),
         refresh: rid.map(|id| TokenId::parse(&id)).transpose().ok()?,
         issued_at: time(iat)?,
         expires_at: exp.map(|end| time(end).ok_or(())).transpose().ok()?,

@@ -31,7 +31,7 @@ fn claims() -> Claims {
         user: UserId(Uuid::from_u128(7)),
         grant: GrantId(Uuid::from_u128(8)),
         generation: Generation(3),
-        roles: RoleChoice::Only([RoleId(Uuid::from_u128(9))].into()),
+        roles: RoleChoice::only([RoleId(Uuid::from_u128(9))]),
         refresh: Some(TokenId::parse("refresh-1").unwrap()),
         issued_at: Timestamp::from_micros(1_700_000_000_000_000),
         expires_at: Some(Timestamp::from_micros(1_700_000_900_000_000)),
