@@ -17,7 +17,10 @@ use super::store::{Seq, Store, Terms};
 
 mod commit;
 mod read;
+mod sight;
 mod sync;
+
+pub use sight::{Missing, Sight};
 
 use sync::Turn;
 
@@ -145,13 +148,22 @@ impl Knowledge {
     /// and the lease still holds.
     #[must_use]
     pub fn still_holds(&self, view: &View) -> bool {
-        let facts = &view.known.facts;
-        let held = if view.age.is_zero() {
-            facts.still_hold(view.seq, self.clock.instant())
-        } else {
-            facts.known() == view.seq && self.stale_age(&view.known).is_some()
-        };
-        held && std::ptr::eq(Arc::as_ptr(&view.known), Arc::as_ptr(&self.known.load()))
+        if view.age.is_zero() {
+            return self.held(&view.known, view.seq);
+        }
+        view.known.facts.known() == view.seq
+            && self.stale_age(&view.known).is_some()
+            && self.is_present(&view.known)
+    }
+
+    /// Whether a judgement that began within the lease, when `seq` was known, may be answered.
+    fn held(&self, known: &Arc<Known>, seq: Seq) -> bool {
+        known.facts.still_hold(seq, self.clock.instant()) && self.is_present(known)
+    }
+
+    /// Whether nothing was loaded anew since.
+    fn is_present(&self, known: &Arc<Known>) -> bool {
+        std::ptr::eq(Arc::as_ptr(known), Arc::as_ptr(&self.known.load()))
     }
 
     /// How old the facts are, where the database is lost and they may be served all the same.

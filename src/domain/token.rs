@@ -1,5 +1,6 @@
 //! Grants and tokens.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -154,7 +155,10 @@ impl RoleChoice {
     }
 
     /// The roles that it carries while its user has `held`, sorted.
-    pub fn of<'a>(&'a self, held: &'a BTreeSet<RoleId>) -> impl Iterator<Item = RoleId> + 'a {
+    pub fn of<'a>(
+        &'a self,
+        held: &'a BTreeSet<RoleId>,
+    ) -> impl Iterator<Item = RoleId> + Clone + 'a {
         let chosen = match self {
             Self::Inherit => None,
             Self::Only(chosen) => Some(chosen),
@@ -243,6 +247,12 @@ impl KeyId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Borrow<str> for KeyId {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 
