@@ -222,3 +222,42 @@ pub(super) mod database_url {
         String::deserialize(from).map(Into::into)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Setting {
+        #[serde(with = "size")]
+        bytes: usize,
+    }
+
+    fn read(text: &str) -> Result<Setting, toml::de::Error> {
+        toml::from_str(&format!("bytes = '{text}'"))
+    }
+
+    #[test]
+    fn reads_a_size_and_shows_it_in_its_largest_unit() {
+        for (text, bytes, shown) in [
+            ("16KiB", 16 << 10, "16KiB"),
+            ("256 MiB", 256 << 20, "256MiB"),
+            ("2048MiB", 2 << 30, "2GiB"),
+            ("1025KiB", 1025 << 10, "1025KiB"),
+            ("0KiB", 0, "0KiB"),
+        ] {
+            let setting = read(text).unwrap();
+            assert_eq!(setting.bytes, bytes, "{text}");
+            assert_eq!(toml::to_string(&setting).unwrap(), format!("bytes = \"{shown}\"\n"));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_size() {
+        for text in
+            ["", "16", "KiB", "16KB", "+1KiB", "-1KiB", "1.5MiB", "1e3KiB", "99999999999999GiB"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
