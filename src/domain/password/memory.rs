@@ -63,6 +63,7 @@ pub fn release() {
 
 /// How many blocks this thread keeps.
 #[cfg(test)]
+#[must_use]
 pub fn kept() -> usize {
     KEPT.with_borrow(|kept| kept.0.len())
 }
