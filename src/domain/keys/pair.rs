@@ -22,7 +22,7 @@ enum Kind {
     Ed25519 { private: Ed25519KeyPair, public: ParsedPublicKey },
     P256 { private: EcdsaKeyPair, public: ParsedPublicKey },
     Rsa { private: rsa::KeyPair, public: ParsedPublicKey, bits: u16 },
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 impl fmt::Debug for Pair {
@@ -61,7 +61,7 @@ impl Pair {
                     .ok()?;
                 Kind::Rsa { private, public, bits }
             }
-            "HS256" => Kind::Shared(hmac::Key::new(hmac::HMAC_SHA256, private)),
+            "HS256" => Kind::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private))),
             _ => return None,
         };
         Some(Self(kind))
