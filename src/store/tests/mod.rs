@@ -53,6 +53,7 @@ fn options(url: &str) -> Options {
         url: url.into(),
         readers: 2,
         writers: 8,
+        group: 256,
         connection_wait: Duration::from_secs(5),
         statement_log: None,
     }
