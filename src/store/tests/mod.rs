@@ -23,11 +23,13 @@ mod changes;
 #[path = "../../../tests/it/support/database/mod.rs"]
 mod database;
 mod directory;
+mod group;
 mod keys;
 mod open;
 mod purge;
 mod revoke;
 mod servers;
+mod shared;
 mod tokens;
 
 use database::{Database, Kind};
