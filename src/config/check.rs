@@ -135,6 +135,7 @@ impl Database {
     fn check(&self, faults: &mut Faults) {
         within(faults, "database.readers", self.readers, 1..=64);
         within(faults, "database.writers", self.writers, 1..=64);
+        within(faults, "database.group", self.group, 1..=1000);
         if self.connection_wait.is_zero() {
             faults.add("database.connection_wait", "must be longer than nothing");
         }

@@ -180,6 +180,8 @@ pub struct Database {
     pub readers: u32,
     /// How many connections write at once. SQLite has one.
     pub writers: u32,
+    /// How many writes that arrive together share a transaction at most; with 1, none does.
+    pub group: usize,
     /// How long a call waits for a connection, and a start for the server.
     #[serde(with = "text::duration")]
     pub connection_wait: Duration,
@@ -194,6 +196,7 @@ impl Default for Database {
             url: "sqlite://tokend.db".into(),
             readers: 4,
             writers: 8,
+            group: 256,
             connection_wait: Duration::from_secs(5),
             lock_wait: Duration::from_secs(5),
         }

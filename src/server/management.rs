@@ -27,6 +27,9 @@ const BUCKETS: [f64; 15] = [
     1.0, 2.5, 10.0,
 ];
 
+/// Bounds of the histograms of what goes together.
+const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1000.0];
+
 type Check =
     dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync;
 
@@ -99,6 +102,9 @@ impl fmt::Debug for Metrics {
 fn start() -> Result<Metrics, String> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Suffix("_jobs".to_owned()), &COUNTS)
+        })
         .map_err(|error| error.to_string())?
         .build_recorder();
     let handle = recorder.handle();

@@ -77,6 +77,7 @@ pub(super) async fn open_store(
         url: settings.database.url.clone(),
         readers: settings.database.readers,
         writers: settings.database.writers,
+        group: settings.database.group,
         connection_wait: settings.database.connection_wait,
         statement_log,
     };

@@ -51,7 +51,7 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
     let row = after_failure(row, attempt);
     write(&transaction, &row).await?;
     if row.locked_until.is_some() {
-        audit::insert(&transaction, std::slice::from_ref(lock_audit)).await?;
+        audit::insert(&transaction, &[lock_audit]).await?;
     }
     commit(transaction).await?;
     Ok(match found {

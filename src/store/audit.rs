@@ -5,20 +5,20 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
-use super::SeaStore;
 use super::entity::audit_event::{ActiveModel, Column, Entity, Model};
+use super::{SeaStore, pieces};
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Actor, Answer, Audit, AuditEvent, AuditQuery};
 
 /// Remembers events.
-pub(super) async fn insert(connection: &impl ConnectionTrait, events: &[Audit]) -> Answer<()> {
-    Entity::insert_many(events.iter().map(row)).exec_without_returning(connection).await?;
-    Ok(())
+pub(super) async fn insert(connection: &impl ConnectionTrait, events: &[&Audit]) -> Answer<()> {
+    let rows: Vec<_> = events.iter().map(|event| row(event)).collect();
+    Ok(pieces::insert::<ActiveModel>(connection, rows).await?)
 }
 
 /// Remembers an event that no mutation carries.
 pub(super) async fn insert_audit(store: &SeaStore, audit: &Audit) -> Answer<()> {
-    insert(&store.writers, std::slice::from_ref(audit)).await
+    insert(&store.writers, &[audit]).await
 }
 
 /// Lists events, newest first.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, QueryOrder as _,
-    QuerySelect as _,
+    ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryOrder as _, QuerySelect as _,
 };
 
 use super::convert::broken;
 use super::engine::PAGE;
 use super::entity::{change, change_head};
 use super::retry::commit;
-use super::{SeaStore, audit};
+use super::{SeaStore, audit, pieces};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, RoleId, UserId};
+use crate::domain::random::Random as _;
 use crate::domain::store::{
     Answer, Audit, Change, GrantChange, Mark, More, Seq, StoreError, Tail, Terms,
 };
@@ -86,7 +86,7 @@ pub(super) async fn announce_terms(store: &SeaStore, terms: Terms) -> Answer<()>
 /// Sets the terms anew.
 pub(super) async fn set_terms(store: &SeaStore, terms: Terms, audit: &Audit) -> Answer<()> {
     let transaction = store.begin().await?;
-    audit::insert(&transaction, std::slice::from_ref(audit)).await?;
+    audit::insert(&transaction, &[audit]).await?;
     write_terms(&transaction, terms).await?;
     commit(transaction).await
 }
@@ -111,29 +111,28 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
 }
 
-/// Appends changes, numbered under the lock of the head, each with its nonce. Answers the last;
-/// `None`: there were none.
+/// Appends changes, numbered under the lock of the head, each with its nonce and the time of its
+/// order. Answers the mark of each.
 pub(super) async fn append(
     store: &SeaStore,
     connection: &DatabaseTransaction,
-    changes: &[(Change, i64)],
-    at: Timestamp,
-) -> Answer<Option<Mark>> {
-    let Ok(count @ 1..) = i64::try_from(changes.len()) else { return Ok(None) };
+    changes: Vec<(&Change, Timestamp)>,
+) -> Answer<Vec<Mark>> {
+    let Ok(count @ 1..) = i64::try_from(changes.len()) else { return Ok(Vec::new()) };
+    let mut nonces = vec![0; changes.len() * 8];
+    store.random.fill(&mut nonces).map_err(|error| StoreError::Unavailable(error.into()))?;
+    let nonces = nonces.chunks_exact(8).filter_map(|nonce| nonce.try_into().ok());
     let last = store.engine.take_numbers(connection, count).await?;
     let last = last.ok_or_else(|| broken("change_head"))?;
     let rows: Vec<_> = changes
-        .iter()
+        .into_iter()
+        .zip(nonces.map(i64::from_ne_bytes))
         .zip(last - count + 1..)
-        .map(|((change, nonce), seq)| {
-            write_change(change, Mark { seq: Seq(seq), nonce: *nonce }, at)
-        })
+        .map(|(((change, at), nonce), seq)| write_change(change, Mark { seq: Seq(seq), nonce }, at))
         .collect();
-    for page in rows.chunks(PAGE) {
-        let page = page.iter().cloned().map(change::Model::into_active_model);
-        change::Entity::insert_many(page).exec_without_returning(connection).await?;
-    }
-    Ok(rows.last().map(mark))
+    let marks = rows.iter().map(mark).collect();
+    pieces::insert::<change::ActiveModel>(connection, rows).await?;
+    Ok(marks)
 }
 
 fn mark(row: &change::Model) -> Mark {

@@ -53,11 +53,6 @@ pub(super) fn is_taken(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
-/// Whether a row that this one points to is not there.
-pub(super) fn is_orphan(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
-}
-
 /// Names a column that holds what this version cannot read. Never holds the value.
 pub(super) fn broken(column: &'static str) -> StoreError {
     StoreError::Broken(format!("{column} holds what this version cannot read").into())

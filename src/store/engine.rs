@@ -12,11 +12,18 @@ use super::{Connections, OpenError, Options};
 /// How many changes a page holds.
 pub(super) const PAGE: usize = 512;
 
+/// How many shared transactions of one kind a server is sent at once: while one waits for a lock
+/// of someone else, the others go on.
+pub(super) const LEADERS: usize = 2;
+
 /// What differs from one database to the other.
 #[async_trait]
 pub(super) trait Engine: Send + Sync {
     /// How a transaction begins that will write.
     fn write_options(&self) -> TransactionOptions;
+
+    /// How many shared transactions of one kind are under way at once.
+    fn leaders(&self) -> usize;
 
     /// How a transaction begins that only reads, all of one moment.
     fn read_options(&self) -> TransactionOptions;

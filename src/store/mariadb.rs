@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use super::engine::{Engine, Opened, check_server_url, tail_statement};
+use super::engine::{Engine, LEADERS, Opened, check_server_url, tail_statement};
 use super::pools::{self, Pools, Server};
 use super::{Connections, OpenError, Options, schema};
 
@@ -184,6 +184,10 @@ impl Server for Session {
 impl Engine for MariaDb {
     fn write_options(&self) -> TransactionOptions {
         TransactionOptions::default()
+    }
+
+    fn leaders(&self) -> usize {
+        LEADERS
     }
 
     fn read_options(&self) -> TransactionOptions {

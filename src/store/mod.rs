@@ -15,14 +15,18 @@ mod attempts;
 mod audit;
 mod changes;
 mod convert;
+mod create;
 mod cut;
 mod directory;
 mod engine;
 mod entity;
 mod facts;
+mod group;
+mod held;
 mod keys;
 pub mod lock;
 mod mariadb;
+mod pieces;
 mod pools;
 mod port;
 mod postgres;
@@ -43,7 +47,11 @@ mod tests;
 pub use engine::Kind;
 pub use sqlite::database_path;
 
+use create::Creation;
 use engine::{Engine, Opened};
+use group::{Group, Limits};
+use refresh::OrderedSwap;
+use revoke::OrderedRevocation;
 
 /// How the database is opened.
 #[derive(Debug, Clone)]
@@ -54,6 +62,8 @@ pub struct Options {
     pub readers: u32,
     /// How many connections write at once; at least one. SQLite has one.
     pub writers: u32,
+    /// How many writes of one kind share a transaction at most; with one, each has its own.
+    pub group: usize,
     /// How long a call waits for a connection, and a start for the server.
     pub connection_wait: Duration,
     /// The level at which each statement is logged, without its values; `None`: not at all.
@@ -147,6 +157,9 @@ pub struct SeaStore {
     // SQLite has one writer: a pool of one queues them here, where each wait has a bound.
     writers: DatabaseConnection,
     readers: DatabaseConnection,
+    creations: Group<Creation>,
+    swaps: Group<OrderedSwap>,
+    revocations: Group<OrderedRevocation>,
     random: MachineRandom,
 }
 
@@ -164,7 +177,20 @@ impl SeaStore {
     /// What stands in the way, in a sentence for the operator.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let Opened { engine, writers, readers } = engine::open(options).await?;
-        let store = Self { engine, writers, readers, random: MachineRandom::default() };
+        let limits = Limits {
+            jobs: options.group,
+            leaders: engine.leaders(),
+            wait: options.connection_wait,
+        };
+        let store = Self {
+            engine,
+            writers,
+            readers,
+            creations: Group::new(limits),
+            swaps: Group::new(limits),
+            revocations: Group::new(limits),
+            random: MachineRandom::default(),
+        };
         if let Err(error) = schema::migrate(&*store.engine).await {
             store.close().await;
             return Err(error);

@@ -1,11 +1,14 @@
 //! The port, method by method: each is one function of the module of its subject. What writes is
-//! tried again where the database broke it off.
+//! tried again where the database broke it off, or shares its transaction with others.
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
+use super::create::Creation;
+use super::refresh::OrderedSwap;
 use super::retry::retrying;
+use super::revoke::{OrderedRevocation, Target};
 use super::{
     SeaStore, attempts, audit, changes, cut, directory, facts, keys, purge, refresh, revoke, roles,
     tokens,
@@ -88,7 +91,8 @@ impl Store for SeaStore {
     }
 
     async fn insert_tokens(&self, new: &NewTokens, order: &Order) -> Answer<Committed<()>> {
-        retrying(|| tokens::insert_tokens(self, new, order)).await
+        let job = Creation { new: new.clone(), order: order.clone() };
+        self.creations.write(self, job).await
     }
 
     async fn find_token(&self, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
@@ -104,7 +108,8 @@ impl Store for SeaStore {
     }
 
     async fn swap_refresh(&self, swap: &Swap, order: &Order) -> Answer<Committed<Swapped>> {
-        retrying(|| refresh::swap_refresh(self, swap, order)).await
+        let job = OrderedSwap { swap: swap.clone(), order: order.clone() };
+        self.swaps.write(self, job).await
     }
 
     async fn revoke_token(
@@ -112,7 +117,8 @@ impl Store for SeaStore {
         id: &TokenId,
         order: &Order,
     ) -> Answer<Committed<Option<Revoked>>> {
-        retrying(|| revoke::revoke_token(self, id, order)).await
+        let job = OrderedRevocation { target: Target::Token(id.clone()), order: order.clone() };
+        self.revocations.write(self, job).await
     }
 
     async fn revoke_jti(
@@ -120,11 +126,13 @@ impl Store for SeaStore {
         jti: &JtiRevocation,
         order: &Order,
     ) -> Answer<Committed<Option<Revoked>>> {
-        retrying(|| revoke::revoke_jti(self, jti, order)).await
+        let job = OrderedRevocation { target: Target::Jti(jti.clone()), order: order.clone() };
+        self.revocations.write(self, job).await
     }
 
     async fn revoke_grant(&self, id: GrantId, order: &Order) -> Answer<Committed<Option<Revoked>>> {
-        retrying(|| revoke::revoke_grant(self, id, order)).await
+        let job = OrderedRevocation { target: Target::Grant(id), order: order.clone() };
+        self.revocations.write(self, job).await
     }
 
     async fn revoke_user(&self, id: UserId, order: &Order) -> Answer<Committed<Option<Revoked>>> {

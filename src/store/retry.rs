@@ -47,6 +47,26 @@ where
     run().await
 }
 
+/// Whether the database refused what was asked of it, so that surely nothing was done, and parts
+/// of it might fare better by themselves.
+pub(super) fn is_refused(error: &StoreError) -> bool {
+    match error {
+        StoreError::Broken(_) | StoreError::CallerGone => true,
+        StoreError::Unavailable(cause) => {
+            cause.is::<Overtaken>() || cause.downcast_ref::<DbErr>().is_some_and(is_answer)
+        }
+    }
+}
+
+/// Whether the database said so itself, and could be asked again.
+fn is_answer(error: &DbErr) -> bool {
+    matches!(
+        error,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))
+            if error.as_database_error().is_some()
+    )
+}
+
 /// Commits. What an error leaves is not known, and it says so.
 pub(super) async fn commit(transaction: DatabaseTransaction) -> Answer<()> {
     transaction.commit().await.map_err(|error| StoreError::Unavailable(Box::new(Unknown(error))))

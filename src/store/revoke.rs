@@ -1,17 +1,23 @@
 //! Revocation: of a token, a JWT, a grant, and all that a user has.
 
-use sea_orm::sea_query::Expr;
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
     QueryFilter as _, QuerySelect as _,
 };
 
 use super::changes::{GRANT, JTI};
-use super::convert::micros;
+use super::convert::{micros, read};
 use super::cut::{count_live_tokens, cut};
 use super::entity::{grant, revocation, token};
+use super::group::Job;
+use super::held::Wanted;
+use super::pieces::padded;
 use super::rows::{read_grant, read_token};
-use super::write::Write;
+use super::write::{End, Write};
 use super::{SeaStore, directory};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
@@ -20,27 +26,125 @@ use crate::domain::store::{
 };
 use crate::domain::token::{Grant, GrantId, Token, TokenId, TokenState};
 
+/// What is to be revoked.
+pub(super) enum Target {
+    /// A token with a row.
+    Token(TokenId),
+    /// A JWT, with or without a row.
+    Jti(JtiRevocation),
+    /// A grant, and so all that was made from it.
+    Grant(GrantId),
+}
+
+/// A revocation that someone has ordered.
+pub(super) struct OrderedRevocation {
+    /// Of what.
+    pub(super) target: Target,
+    /// Who ordered it.
+    pub(super) order: Order,
+}
+
+/// One is done after the other; `change_head` is locked once, after the last.
+#[async_trait]
+impl Job for OrderedRevocation {
+    type Store = SeaStore;
+    type Value = Committed<Option<Revoked>>;
+    const KIND: &'static str = "revocation";
+
+    async fn write(store: &SeaStore, jobs: &[Self]) -> Answer<Vec<Answer<Self::Value>>> {
+        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
+        let mut write = store.write_unasked(&first.order.audit).await?;
+        let grants = find_grants(&write, jobs).await?;
+        let held = wanted(jobs, &grants).hold(write.on(), LockType::Update).await?;
+        let mut ended = Vec::with_capacity(jobs.len());
+        for OrderedRevocation { target, order } in jobs {
+            write.turn_to(order);
+            let end = if held.admits(order.proof.as_ref()) {
+                match target {
+                    Target::Token(id) => match grants.get(id) {
+                        Some(grant) => revoke_token(&mut write, id, *grant).await?,
+                        None => End::Undone(None),
+                    },
+                    Target::Jti(jti) => revoke_jti(&mut write, jti).await?,
+                    Target::Grant(id) => revoke_grant(&mut write, *id).await?,
+                }
+            } else {
+                End::Gone
+            };
+            ended.push(write.end(end));
+        }
+        write.finish(ended).await
+    }
+}
+
+/// Finds the grants of the tokens that are to be revoked. A token never changes its grant.
+async fn find_grants(
+    write: &Write<'_>,
+    jobs: &[OrderedRevocation],
+) -> Answer<BTreeMap<TokenId, GrantId>> {
+    let ids: BTreeSet<_> = jobs.iter().filter_map(|job| job.target.token_with_row()).collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids = ids.into_iter().map(TokenId::to_string).collect();
+    let rows: Vec<(String, String)> = token::Entity::find()
+        .select_only()
+        .columns([token::Column::Id, token::Column::GrantId])
+        .filter(token::Column::Id.is_in(padded(ids)))
+        .into_tuple()
+        .all(write.on())
+        .await?;
+    let parse = |(id, grant): (String, String)| {
+        let id = read("tokens.id", TokenId::parse(&id))?;
+        Ok((id, read("tokens.grant_id", GrantId::parse(&grant))?))
+    };
+    rows.into_iter().map(parse).collect()
+}
+
+fn wanted(jobs: &[OrderedRevocation], grants: &BTreeMap<TokenId, GrantId>) -> Wanted {
+    let mut wanted = Wanted::default();
+    for OrderedRevocation { target, order } in jobs {
+        order.proof.iter().for_each(|proof| wanted.add_proof(proof));
+        match target {
+            Target::Token(id) => {
+                wanted.add_token(id);
+                grants.get(id).into_iter().for_each(|grant| wanted.add_grant(*grant));
+            }
+            Target::Jti(JtiRevocation { id, grant, until: _, most_per_grant: _ }) => {
+                wanted.add_token(id);
+                wanted.add_grant(*grant);
+            }
+            Target::Grant(id) => wanted.add_grant(*id),
+        }
+    }
+    wanted
+}
+
+impl Target {
+    fn token_with_row(&self) -> Option<&TokenId> {
+        match self {
+            Self::Token(id) => Some(id),
+            Self::Jti(_) | Self::Grant(_) => None,
+        }
+    }
+}
+
 /// Revokes a token with a row. `None`: there is no such token.
-pub(super) async fn revoke_token(
-    store: &SeaStore,
+async fn revoke_token(
+    write: &mut Write<'_>,
     id: &TokenId,
-    order: &Order,
-) -> Answer<Committed<Option<Revoked>>> {
-    let mut write = store.write(order).await?;
-    let found = token::Entity::find_by_id(id.to_string()).one(write.on()).await?;
-    let Some(found) = found.map(read_token).transpose()? else { return write.undone(None).await };
-    // A grant is locked before its tokens, here as everywhere.
-    let grant = lock_grant(&write, found.grant).await?;
-    let grant_end = grant.and_then(|grant| grant.revoked_at);
-    let Some(token) = lock_token(&write, id).await? else { return write.undone(None).await };
+    grant: GrantId,
+) -> Answer<End<Option<Revoked>>> {
+    let grant_end = lock_grant(write, grant).await?.and_then(|grant| grant.revoked_at);
+    let Some(token) = lock_token(write, id).await? else { return Ok(End::Undone(None)) };
     match token.state(grant_end, write.at()) {
         TokenState::Active => {
-            end_token(&mut write, &token).await?;
+            end_token(write, &token).await?;
             let token = Some(Token { revoked_at: Some(write.at()), ..token });
-            write.done(Some(Revoked { token, count: 1 })).await
+            Ok(End::Done(Some(Revoked { token, count: 1 })))
         }
         TokenState::Expired | TokenState::Revoked => {
-            write.undone(Some(Revoked { token: Some(token), count: 0 })).await
+            Ok(End::Undone(Some(Revoked { token: Some(token), count: 0 })))
         }
     }
 }
@@ -61,16 +165,11 @@ pub(super) async fn end_token(write: &mut Write<'_>, token: &Token) -> Answer<()
 
 /// Revokes a JWT, with or without a row, by its `jti`. `None`: its grant has as many revoked ones
 /// as it may.
-pub(super) async fn revoke_jti(
-    store: &SeaStore,
-    jti: &JtiRevocation,
-    order: &Order,
-) -> Answer<Committed<Option<Revoked>>> {
+async fn revoke_jti(write: &mut Write<'_>, jti: &JtiRevocation) -> Answer<End<Option<Revoked>>> {
     let JtiRevocation { id, grant, until, most_per_grant } = jti;
-    let mut write = store.write(order).await?;
     let at = write.at();
-    let grant_row = lock_grant(&write, *grant).await?;
-    let token = lock_token(&write, id).await?;
+    let grant_row = lock_grant(write, *grant).await?;
+    let token = lock_token(write, id).await?;
     let noted = revocation::Entity::find_by_id((JTI.to_owned(), id.to_string()));
     let noted = noted.one(write.on()).await?;
     let dead = grant_row.is_none_or(|grant| grant.revoked_at.is_some())
@@ -78,17 +177,17 @@ pub(super) async fn revoke_jti(
         || noted.is_some()
         || until.is_some_and(|end| end <= at);
     if dead {
-        return write.undone(Some(Revoked { token, count: 0 })).await;
+        return Ok(End::Undone(Some(Revoked { token, count: 0 })));
     }
-    if count_jtis(&write, *grant, at).await? >= u64::from(*most_per_grant) {
-        return write.undone(None).await;
+    if count_jtis(write, *grant, at).await? >= u64::from(*most_per_grant) {
+        return Ok(End::Undone(None));
     }
     match &token {
-        Some(token) => end_token(&mut write, token).await?,
-        None => note_jti(&mut write, id, *grant, *until).await?,
+        Some(token) => end_token(write, token).await?,
+        None => note_jti(write, id, *grant, *until).await?,
     }
     let token = token.map(|token| Token { revoked_at: Some(at), ..token });
-    write.done(Some(Revoked { token, count: 1 })).await
+    Ok(End::Done(Some(Revoked { token, count: 1 })))
 }
 
 async fn count_jtis(write: &Write<'_>, grant: GrantId, now: Timestamp) -> Answer<u64> {
@@ -105,26 +204,21 @@ async fn count_jtis(write: &Write<'_>, grant: GrantId, now: Timestamp) -> Answer
 }
 
 /// Revokes a grant and so all that was made from it. `None`: there is no such grant.
-pub(super) async fn revoke_grant(
-    store: &SeaStore,
-    id: GrantId,
-    order: &Order,
-) -> Answer<Committed<Option<Revoked>>> {
-    let mut write = store.write(order).await?;
+async fn revoke_grant(write: &mut Write<'_>, id: GrantId) -> Answer<End<Option<Revoked>>> {
     let at = write.at();
-    let Some(grant) = lock_grant(&write, id).await? else { return write.undone(None).await };
+    let Some(grant) = lock_grant(write, id).await? else { return Ok(End::Undone(None)) };
     if grant.revoked_at.is_some() || grant.expires_at.is_some_and(|end| end <= at) {
-        return write.undone(Some(Revoked { token: None, count: 0 })).await;
+        return Ok(End::Undone(Some(Revoked { token: None, count: 0 })));
     }
     let fits = Condition::all().add(token::Column::GrantId.eq(id.to_string()));
-    let count = count_live_tokens(&write, fits).await?;
+    let count = count_live_tokens(write, fits).await?;
     grant::Entity::update_many()
         .col_expr(grant::Column::RevokedAt, Expr::value(at.micros()))
         .filter(grant::Column::Id.eq(id.to_string()))
         .exec(write.on())
         .await?;
-    note_grant(&mut write, &grant).await?;
-    write.done(Some(Revoked { token: None, count })).await
+    note_grant(write, &grant).await?;
+    Ok(End::Done(Some(Revoked { token: None, count })))
 }
 
 /// Revokes all grants of a user: a cut. `None`: there is no such user.

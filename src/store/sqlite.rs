@@ -99,6 +99,10 @@ impl Engine for Sqlite {
         }
     }
 
+    fn leaders(&self) -> usize {
+        1
+    }
+
     fn read_options(&self) -> TransactionOptions {
         TransactionOptions::default()
     }

@@ -1,21 +1,37 @@
-//! A transaction that writes: judges its caller first, and ends with what others must hear of.
+//! A transaction that writes: judges its callers first, and ends with what others must hear of.
 
-use std::slice;
+use std::mem;
 
-use sea_orm::{DatabaseTransaction, EntityTrait as _, QuerySelect as _, TransactionTrait as _};
+use sea_orm::sea_query::LockType;
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 
-use super::convert::ACTIVE;
-use super::entity::{grant, revocation, token, user};
+use super::held::Wanted;
 use super::retry::commit;
 use super::{SeaStore, audit, changes};
 use crate::domain::clock::Timestamp;
-use crate::domain::random::Random as _;
-use crate::domain::store::{Answer, Audit, Change, Committed, Order, Proof, StoreError};
+use crate::domain::store::{Answer, Audit, Change, Committed, Mark, Order, StoreError};
 
-/// What is being written. Dropped without an end, nothing was.
+/// What is being written, by one order after the other. Dropped without an end, nothing was.
 pub(super) struct Write<'a> {
     store: &'a SeaStore,
     transaction: DatabaseTransaction,
+    audit: &'a Audit,
+    changes: Vec<Change>,
+}
+
+/// What an order comes to.
+pub(super) enum End<T> {
+    /// Something was done.
+    Done(T),
+    /// Nothing was to be done, and nothing was written.
+    Undone(T),
+    /// The caller's proof holds no more, and nothing was written.
+    Gone,
+}
+
+/// An order that has come to its end, within a transaction that has not.
+pub(super) struct Ended<'a, T> {
+    end: End<T>,
     audit: &'a Audit,
     changes: Vec<Change>,
 }
@@ -40,13 +56,18 @@ impl SeaStore {
         let Order { proof, audit } = order;
         let write = self.write_unasked(audit).await?;
         if let Some(proof) = proof {
-            judge(&write.transaction, proof).await?;
+            let mut wanted = Wanted::default();
+            wanted.add_proof(proof);
+            let held = wanted.hold(&write.transaction, LockType::Share).await?;
+            if !held.admits(Some(proof)) {
+                return Err(StoreError::CallerGone);
+            }
         }
         Ok(write)
     }
 }
 
-impl Write<'_> {
+impl<'a> Write<'a> {
     /// The transaction.
     pub(super) fn on(&self) -> &DatabaseTransaction {
         &self.transaction
@@ -62,18 +83,20 @@ impl Write<'_> {
         self.changes.push(change);
     }
 
+    /// Turns to the next order: what is noted from now on is of this one.
+    pub(super) fn turn_to(&mut self, order: &'a Order) {
+        self.audit = &order.audit;
+    }
+
+    /// Ends the order that it is at.
+    pub(super) fn end<T>(&mut self, end: End<T>) -> Ended<'a, T> {
+        Ended { end, audit: self.audit, changes: mem::take(&mut self.changes) }
+    }
+
     /// Ends it, where something was done: remembers it, appends the changes and commits.
-    pub(super) async fn done<T>(self, value: T) -> Answer<Committed<T>> {
-        let Self { store, transaction, audit, changes } = self;
-        audit::insert(&transaction, slice::from_ref(audit)).await?;
-        let mut nonces = vec![0; changes.len() * 8];
-        store.random.fill(&mut nonces).map_err(|error| StoreError::Unavailable(error.into()))?;
-        // Last, for it takes the lock that orders all commits.
-        let nonces = nonces.chunks_exact(8).filter_map(|nonce| nonce.try_into().ok());
-        let changes: Vec<_> = changes.into_iter().zip(nonces.map(i64::from_ne_bytes)).collect();
-        let mark = changes::append(store, &transaction, &changes, audit.at).await?;
-        commit(transaction).await?;
-        Ok(Committed { value, mark, found: None })
+    pub(super) async fn done<T>(mut self, value: T) -> Answer<Committed<T>> {
+        let ended = self.end(End::Done(value));
+        self.finish_one(ended).await
     }
 
     /// Ends it, where the database refused a row that another was faster with.
@@ -83,36 +106,64 @@ impl Write<'_> {
     }
 
     /// Ends it, where nothing was to be done.
-    pub(super) async fn undone<T>(self, value: T) -> Answer<Committed<T>> {
-        // Of the same transaction as what was found: a failover that loses the one loses the other.
-        let found = changes::head_on(&self.transaction).await?;
-        self.transaction.rollback().await?;
-        Ok(Committed { value, mark: None, found: Some(found) })
+    pub(super) async fn undone<T>(mut self, value: T) -> Answer<Committed<T>> {
+        let ended = self.end(End::Undone(value));
+        self.finish_one(ended).await
+    }
+
+    async fn finish_one<T>(self, ended: Ended<'a, T>) -> Answer<Committed<T>> {
+        let answers = self.finish(vec![ended]).await?;
+        answers.into_iter().next().unwrap_or(Err(StoreError::CallerGone))
+    }
+
+    /// Ends it for all orders: remembers what was done, appends the changes and commits; or takes
+    /// everything back, where nothing was. Answers each order, in their order.
+    pub(super) async fn finish<T>(
+        self,
+        ended: Vec<Ended<'a, T>>,
+    ) -> Answer<Vec<Answer<Committed<T>>>> {
+        let Self { store, transaction, audit: _, changes: _ } = self;
+        let done = ended.iter().filter(|one| matches!(one.end, End::Done(_)));
+        let done: Vec<_> = done.map(|one| (one.audit, &one.changes)).collect();
+        let is_undone = |one: &Ended<'_, T>| matches!(one.end, End::Undone(_));
+        let any_undone = ended.iter().any(is_undone);
+        let any_done = !done.is_empty();
+        let audits: Vec<_> = done.iter().map(|(audit, _)| *audit).collect();
+        audit::insert(&transaction, &audits).await?;
+        // Last, for it takes the lock that orders all commits.
+        let noted = done.iter().flat_map(|(audit, own)| own.iter().map(|one| (one, audit.at)));
+        let marks = changes::append(store, &transaction, noted.collect()).await?;
+        let found = match marks.last() {
+            // One of them may have found what another has done.
+            Some(last) => Some(*last),
+            // Of the same transaction as what was found: a failover that loses the one loses the
+            // other.
+            None if any_undone => Some(changes::head_on(&transaction).await?),
+            None => None,
+        };
+        if any_done {
+            commit(transaction).await?;
+        } else {
+            transaction.rollback().await?;
+        }
+        Ok(answers(ended, &marks, found))
     }
 }
 
-/// Judges again what a caller was proven by. What it read can't be changed before the commit.
-async fn judge(transaction: &DatabaseTransaction, proof: &Proof) -> Answer<()> {
-    let Proof { user, generation, grant, token } = proof;
-    let row = user::Entity::find_by_id(user.to_string()).lock_shared().one(transaction).await?;
-    if row.is_none_or(|row| row.state != ACTIVE || row.generation != generation.0) {
-        return Err(StoreError::CallerGone);
-    }
-    if let Some(grant) = grant {
-        let row =
-            grant::Entity::find_by_id(grant.to_string()).lock_shared().one(transaction).await?;
-        if row.is_none_or(|row| row.revoked_at.is_some() || row.generation != generation.0) {
-            return Err(StoreError::CallerGone);
+/// Gives each order what is its own.
+fn answers<T>(
+    ended: Vec<Ended<'_, T>>,
+    mut marks: &[Mark],
+    found: Option<Mark>,
+) -> Vec<Answer<Committed<T>>> {
+    let answer = |Ended { end, audit: _, changes }| match end {
+        End::Done(value) => {
+            let (own, rest) = marks.split_at_checked(changes.len()).unwrap_or((marks, &[]));
+            marks = rest;
+            Ok(Committed { value, mark: own.last().copied(), found: None })
         }
-    }
-    if let Some(token) = token {
-        let row =
-            token::Entity::find_by_id(token.to_string()).lock_shared().one(transaction).await?;
-        let jti = (changes::JTI.to_owned(), token.to_string());
-        let revoked = revocation::Entity::find_by_id(jti).one(transaction).await?;
-        if revoked.is_some() || row.is_some_and(|row| row.revoked_at.is_some()) {
-            return Err(StoreError::CallerGone);
-        }
-    }
-    Ok(())
+        End::Undone(value) => Ok(Committed { value, mark: None, found }),
+        End::Gone => Err(StoreError::CallerGone),
+    };
+    ended.into_iter().map(answer).collect()
 }

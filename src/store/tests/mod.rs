@@ -23,11 +23,13 @@ mod changes;
 #[path = "../../../tests/it/support/database/mod.rs"]
 mod database;
 mod directory;
+mod group;
 mod keys;
 mod open;
 mod purge;
 mod revoke;
 mod servers;
+mod shared;
 mod tokens;
 
 use database::{Database, Kind};
@@ -53,6 +55,7 @@ fn options(url: &str) -> Options {
         url: url.into(),
         readers: 2,
         writers: 8,
+        group: 256,
         connection_wait: Duration::from_secs(5),
         statement_log: None,
     }

@@ -1,0 +1,185 @@
+//! Tokens and their grants, made.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, Func, LockType};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, Order as Sort, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use super::convert::{micros, token_kind_word};
+use super::cut::{count_live_tokens, live_grant, live_token};
+use super::entity::{grant, token};
+use super::group::Job;
+use super::held::{Held, Wanted};
+use super::rows::{grant_row, read_token, token_row};
+use super::write::{End, Write};
+use super::{SeaStore, pieces, revoke};
+use crate::domain::clock::Timestamp;
+use crate::domain::store::{Answer, Change, Committed, GrantChange, NewTokens, Order};
+use crate::domain::token::{GrantId, Token};
+
+/// New tokens that someone has ordered, and their grant where it is new.
+pub(super) struct Creation {
+    /// What is made.
+    pub(super) new: NewTokens,
+    /// Who ordered it.
+    pub(super) order: Order,
+}
+
+/// All rows of one sort go in by one statement. A token is judged by the user and the grant that it
+/// is of, too: either may have been removed since the credential was read.
+#[async_trait]
+impl Job for Creation {
+    type Store = SeaStore;
+    type Value = Committed<()>;
+    const KIND: &'static str = "creation";
+
+    async fn write(store: &SeaStore, jobs: &[Self]) -> Answer<Vec<Answer<Committed<()>>>> {
+        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
+        let mut write = store.write_unasked(&first.order.audit).await?;
+        let mut wanted = Wanted::default();
+        jobs.iter().for_each(|job| job.want(&mut wanted));
+        let held = wanted.hold(write.on(), LockType::Share).await?;
+        let fit: Vec<_> = jobs.iter().map(|job| job.fits(&held)).collect();
+        let made = jobs.iter().zip(&fit).filter_map(|(job, fits)| fits.then_some(job));
+        let made: Vec<&Self> = made.collect();
+        let grants = made.iter().filter_map(|job| job.new.grant.as_ref());
+        let grants: Vec<_> = grants.map(grant_row).collect();
+        pieces::insert::<grant::ActiveModel>(write.on(), grants).await?;
+        let tokens = made.iter().flat_map(|job| &job.new.tokens);
+        let tokens: Vec<_> = tokens.map(token_row).collect();
+        pieces::insert::<token::ActiveModel>(write.on(), tokens).await?;
+        let prolonged = made.iter().filter_map(|job| job.prolonged(&held)).collect();
+        prolong(&write, prolonged).await?;
+        let mut later = made.as_slice();
+        let mut ended = Vec::with_capacity(jobs.len());
+        for (job, fits) in jobs.iter().zip(fit) {
+            write.turn_to(&job.order);
+            let end = if fits {
+                later = later.get(1..).unwrap_or_default();
+                job.end(&mut write, &held, later).await?
+            } else {
+                End::Gone
+            };
+            ended.push(write.end(end));
+        }
+        write.finish(ended).await
+    }
+}
+
+impl Creation {
+    fn want(&self, wanted: &mut Wanted) {
+        let Self { new: NewTokens { grant, tokens, max_live: _ }, order } = self;
+        order.proof.iter().for_each(|proof| wanted.add_proof(proof));
+        grant.iter().for_each(|grant| wanted.add_user(grant.user));
+        for token in tokens {
+            wanted.add_user(token.user);
+            if grant.is_none() {
+                wanted.add_grant(token.grant);
+            }
+        }
+    }
+
+    fn fits(&self, held: &Held) -> bool {
+        let Self { new: NewTokens { grant, tokens, max_live: _ }, order } = self;
+        held.admits(order.proof.as_ref())
+            && grant.iter().all(|grant| held.has_user(grant.user))
+            && tokens.iter().all(|token| {
+                held.has_user(token.user)
+                    && (grant.is_some() || held.find_grant(token.grant).is_some())
+            })
+    }
+
+    /// The grant that must end later for these tokens, and when (`None`: never): a revocation is
+    /// kept only until its grant's end.
+    fn prolonged(&self, held: &Held) -> Option<(GrantId, Option<Timestamp>)> {
+        let NewTokens { grant, tokens, max_live: _ } = &self.new;
+        let id = tokens.first().filter(|_| grant.is_none())?.grant;
+        let now = held.find_grant(id)?.expires_at?;
+        let ends = tokens.iter().map(|token| token.expires_at);
+        let end = ends.reduce(later)?;
+        end.is_none_or(|end| end.micros() > now).then_some((id, end))
+    }
+
+    /// Does what is left once all rows are there.
+    async fn end(&self, write: &mut Write<'_>, held: &Held, later: &[&Self]) -> Answer<End<()>> {
+        if let Some((id, _)) = self.prolonged(held) {
+            write.change(Change::Grant { id, until: None, revoked: GrantChange::Restamped });
+        }
+        if let (Some(most), Some(first)) = (self.new.max_live, self.new.tokens.first()) {
+            let shares = |other: &&Self| {
+                let first_of_it = other.new.max_live.and(other.new.tokens.first());
+                first_of_it.is_some_and(|other| is_counted_with(first, other))
+            };
+            // The last one of those who share a limit looks after it for all.
+            if !later.iter().any(shares) {
+                evict(write, first, most, &self.new.tokens).await?;
+            }
+        }
+        Ok(End::Done(()))
+    }
+}
+
+fn is_counted_with(token: &Token, other: &Token) -> bool {
+    (token.user, &token.profile, token.kind) == (other.user, &other.profile, other.kind)
+}
+
+/// The later of two ends; `None` never comes.
+fn later(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
+/// Lets grants end later.
+async fn prolong(write: &Write<'_>, grants: Vec<(GrantId, Option<Timestamp>)>) -> Answer<()> {
+    let mut ends = BTreeMap::new();
+    for (id, end) in grants {
+        let known = ends.entry(id.to_string()).or_insert(end);
+        *known = later(*known, end);
+    }
+    for (id, end) in ends {
+        grant::Entity::update_many()
+            .col_expr(grant::Column::ExpiresAt, Expr::value(micros(end)))
+            .filter(grant::Column::Id.eq(id))
+            .exec(write.on())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Revokes those of a user's live tokens of one profile that are over the number, the unused for
+/// longest first, and never one of these new ones.
+async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) -> Answer<()> {
+    let fits = Condition::all()
+        .add(token::Column::UserId.eq(sample.user.to_string()))
+        .add(token::Column::Profile.eq(sample.profile.as_str()))
+        // Refresh tokens of the profile end with their grants.
+        .add(token::Column::Kind.eq(token_kind_word(sample.kind)));
+    let live = count_live_tokens(write, fits.clone()).await?;
+    let over = live.saturating_sub(most);
+    if over == 0 {
+        return Ok(());
+    }
+    let last_use = Func::coalesce([
+        token::Column::LastUsedAt.into_expr(),
+        token::Column::CreatedAt.into_expr(),
+    ]);
+    let at = write.at();
+    let rows = token::Entity::find()
+        .inner_join(grant::Entity)
+        .filter(fits)
+        .filter(live_token(at))
+        .filter(live_grant(at))
+        .filter(token::Column::Id.is_not_in(new.iter().map(|token| token.id.to_string())))
+        .order_by(last_use, Sort::Asc)
+        .order_by_asc(token::Column::Id)
+        .limit(u64::from(over))
+        .all(write.on())
+        .await?;
+    for row in rows {
+        revoke::end_token(write, &read_token(row)?).await?;
+    }
+    Ok(())
+}
