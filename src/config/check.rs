@@ -24,6 +24,9 @@ use crate::rest;
 /// Of 32 random bytes fewer differ once in 10^14 draws.
 const LEAST_DISTINCT_BYTES: usize = 16;
 
+/// The least memory for facts of one sort: room for some tokens.
+const LEAST_KEPT: usize = 4 << 10;
+
 /// What the URL of a database begins with.
 const SCHEMES: [&str; 5] = ["sqlite:", "postgres://", "postgresql://", "mariadb://", "mysql://"];
 
@@ -108,6 +111,7 @@ impl Grpc {
         }
         within(faults, "grpc.max_request_bytes", self.max_request_bytes, 4096..=64 * 1024 * 1024);
         within(faults, "grpc.max_concurrent_streams", self.max_concurrent_streams, 1..=100_000);
+        within(faults, "grpc.cores", self.cores, 0..=1024);
     }
 }
 
@@ -158,9 +162,14 @@ impl Replica {
 
 impl Facts {
     fn check(&self, faults: &mut Faults) {
-        let Self { tokens, users } = self;
-        within(faults, "facts.tokens", *tokens, 1..=100_000_000);
-        within(faults, "facts.users", *users, 1..=100_000_000);
+        let Self { tokens, jwts, users } = self;
+        for (name, bytes) in
+            [("facts.tokens", tokens), ("facts.jwts", jwts), ("facts.users", users)]
+        {
+            if *bytes < LEAST_KEPT {
+                faults.add(name, "must be 4KiB at least");
+            }
+        }
     }
 }
 

@@ -103,6 +103,17 @@ impl Settings {
     }
 }
 
+words! {
+    /// What answers gRPC calls.
+    Runtime {
+        /// Threads of their own, each with connections of its own: none of them does what could
+        /// keep a check waiting.
+        PerCore = "per_core",
+        /// The threads that do everything else, too.
+        Shared = "shared",
+    }
+}
+
 /// The gRPC listener.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -121,6 +132,10 @@ pub struct Grpc {
     pub max_request_bytes: usize,
     /// How many calls one connection may have open.
     pub max_concurrent_streams: u32,
+    /// `per_core` or `shared`.
+    pub runtime: Runtime,
+    /// How many threads answer calls where each has a core; 0: one for each core.
+    pub cores: usize,
 }
 
 impl Default for Grpc {
@@ -132,6 +147,8 @@ impl Default for Grpc {
             max_deadline: Duration::from_secs(30),
             max_request_bytes: 1024 * 1024,
             max_concurrent_streams: 200,
+            runtime: Runtime::PerCore,
+            cores: 0,
         }
     }
 }
@@ -218,19 +235,26 @@ impl Default for Replica {
     }
 }
 
-/// How much is kept in memory of what was read from the database.
+/// How much memory is given to what was read from the database, or proven. What is not kept is read
+/// again, or verified again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Facts {
-    /// How many tokens, and how many verified JWTs: about 0.5 KiB each.
+    /// For opaque tokens and their grants: about 220 bytes for both.
+    #[serde(with = "text::size")]
     pub tokens: usize,
-    /// How many users, and how many grants and roles: about 0.5 KiB each.
+    /// For verified JWTs: about 260 bytes each.
+    #[serde(with = "text::size")]
+    pub jwts: usize,
+    /// For users and roles: about 0.5 KiB for a user of three roles, and 0.1 KiB for each
+    /// permission of a role.
+    #[serde(with = "text::size")]
     pub users: usize,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { tokens: 100_000, users: 100_000 }
+        Self { tokens: 256 << 20, jwts: 64 << 20, users: 64 << 20 }
     }
 }
 

@@ -120,6 +120,40 @@ pub(super) mod optional_duration {
     }
 }
 
+/// A number of bytes as people write it: `16KiB`, `256MiB`, `2GiB`.
+pub(super) mod size {
+    use super::{Deserialize, Deserializer, Serializer};
+
+    const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+
+    fn parse(text: &str) -> Option<usize> {
+        let (count, size) = UNITS
+            .iter()
+            .find_map(|(size, unit)| text.strip_suffix(unit).map(|count| (count.trim(), size)))?;
+        // `parse` alone takes a sign.
+        let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+        count.parse::<usize>().ok().filter(|_| is_number)?.checked_mul(*size)
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over so")]
+    pub(in crate::config) fn serialize<S: Serializer>(
+        bytes: &usize,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let unit = UNITS.iter().find(|(size, _)| *bytes > 0 && bytes.is_multiple_of(*size));
+        let (size, name) = unit.unwrap_or(&(1 << 10, "KiB"));
+        to.serialize_str(&format!("{}{name}", bytes / size))
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<usize, D::Error> {
+        parse(&String::deserialize(from)?).ok_or_else(|| {
+            serde::de::Error::custom("must be a size such as `64KiB`, `256MiB` or `2GiB`")
+        })
+    }
+}
+
 /// Reads a list, which the environment and flags write as words between commas.
 pub(super) fn list<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
 where
@@ -186,5 +220,44 @@ pub(super) mod database_url {
         from: D,
     ) -> Result<SecretString, D::Error> {
         String::deserialize(from).map(Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Setting {
+        #[serde(with = "size")]
+        bytes: usize,
+    }
+
+    fn read(text: &str) -> Result<Setting, toml::de::Error> {
+        toml::from_str(&format!("bytes = '{text}'"))
+    }
+
+    #[test]
+    fn reads_a_size_and_shows_it_in_its_largest_unit() {
+        for (text, bytes, shown) in [
+            ("16KiB", 16 << 10, "16KiB"),
+            ("256 MiB", 256 << 20, "256MiB"),
+            ("2048MiB", 2 << 30, "2GiB"),
+            ("1025KiB", 1025 << 10, "1025KiB"),
+            ("0KiB", 0, "0KiB"),
+        ] {
+            let setting = read(text).unwrap();
+            assert_eq!(setting.bytes, bytes, "{text}");
+            assert_eq!(toml::to_string(&setting).unwrap(), format!("bytes = \"{shown}\"\n"));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_size() {
+        for text in
+            ["", "16", "KiB", "16KB", "+1KiB", "-1KiB", "1.5MiB", "1e3KiB", "99999999999999GiB"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 }

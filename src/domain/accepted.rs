@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::calls::{DenyReason, Subject, TokenSummary};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
+use super::facts::Noted;
 use super::format::jwt::Claims;
 use super::genuine::Genuine;
 use super::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
-use super::knowledge::View;
+use super::knowledge::{Missing, Sight, View};
 use super::permission::{Asked, Permission, Reach};
 use super::profile::Profile;
+use super::proven::ProvenJwt;
 use super::store::Proof;
-use super::token::{GrantId, RoleChoice, Secret, Token, TokenDigest, TokenId, TokenKind};
+use super::token::{GrantId, RoleChoice, Secret, TokenDigest, TokenId, TokenKind};
 
 /// A token that is good, and all that a judgement needs of its user.
 #[derive(Debug, Clone)]
@@ -33,6 +36,17 @@ pub(super) struct Accepted {
     pub(super) anonymous: Option<Arc<Role>>,
     /// What a use of it is noted under: itself, and the refresh token it was made with.
     pub(super) refresh: Option<TokenId>,
+    /// Where it is remembered that its use was noted.
+    pub(super) source: Source,
+}
+
+/// What a token was judged by.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// What is kept of its row, by the digest of its secret.
+    Row(TokenDigest, Noted),
+    /// What it states.
+    Jwt(Arc<ProvenJwt>),
 }
 
 impl Accepted {
@@ -117,45 +131,76 @@ struct Stated {
     choice: RoleChoice,
     expires_at: Option<Timestamp>,
     refresh: Option<TokenId>,
+    source: Source,
     token_revoked: bool,
     grant_revoked: bool,
 }
 
+/// A token that was judged: good, or why not. A token that is refused is an answer.
+pub(super) type Judged = Result<Accepted, DenyReason>;
+
 impl Core {
-    /// Judges a presented secret of an operation or personal token.
+    /// Decides by what is known now, and anew where that has changed before the decision. Answers
+    /// how old what is known may be, too: nothing, unless stale facts are served.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: no decision was made. A token that is refused is an answer.
-    pub(super) async fn judge_token(
+    /// [`Error::Unavailable`]: no decision was made.
+    pub(super) async fn decide<T>(
         &self,
-        view: &View,
+        judge: impl Fn(&Sight<'_>) -> Result<T, Missing> + Send + Sync,
+    ) -> Result<(T, Duration), Error> {
+        loop {
+            let view = self.knowledge.view().await?;
+            let judged = self.knowledge.judge(&view, &self.settings.profiles, &judge).await?;
+            if self.knowledge.still_holds(&view) {
+                return Ok((judged, view.age));
+            }
+        }
+    }
+
+    /// Judges a presented secret of an operation or personal token.
+    pub(super) fn judge_secret(
+        &self,
+        sight: &Sight<'_>,
+        secret: &Secret,
+        realm: Option<&Realm>,
+    ) -> Result<Judged, Missing> {
+        match self.recognise(sight.keys(), secret) {
+            Ok(genuine) => self.judge_token(sight, &genuine, realm),
+            Err(unrecognised) => Ok(Err(unrecognised.into())),
+        }
+    }
+
+    fn judge_token(
+        &self,
+        sight: &Sight<'_>,
         genuine: &Genuine,
         realm: Option<&Realm>,
-    ) -> Result<Result<Accepted, DenyReason>, Error> {
+    ) -> Result<Judged, Missing> {
         let stated = match genuine {
-            Genuine::Opaque(digest) => match self.stated_by_row(view, *digest).await? {
+            Genuine::Opaque(digest) => match self.stated_by_row(sight, *digest)? {
                 Some(stated) => stated,
                 None => return Ok(Err(DenyReason::UnknownToken)),
             },
-            Genuine::Jwt(claims, profile) => stated_by_claims(view, claims, profile),
+            Genuine::Jwt(jwt, profile) => stated_by_claims(sight, jwt, profile),
         };
-        let user = match self.find_holder(view, stated.user, realm).await? {
+        let user = match find_holder(sight, stated.user, realm)? {
             Ok(user) => user,
             Err(reason) => return Ok(Err(reason)),
         };
         if stated.kind == TokenKind::Refresh {
             return Ok(Err(DenyReason::WrongKind));
         }
-        self.judge_stated(view, stated, user).await
+        self.judge_stated(sight, stated, user)
     }
 
     /// Judges what a token states, of whichever kind.
-    async fn judge_stated(
+    fn judge_stated(
         &self,
-        view: &View,
+        sight: &Sight<'_>,
         stated: Stated,
         user: Arc<User>,
-    ) -> Result<Result<Accepted, DenyReason>, Error> {
+    ) -> Result<Judged, Missing> {
         if stated.token_revoked {
             return Ok(Err(DenyReason::RevokedToken));
         }
@@ -170,10 +215,22 @@ impl Core {
             }
             UserState::Active => {}
         }
-        let roles = self.roles(view, &stated.choice.of(&user.roles)).await?;
-        let anonymous = self.knowledge.anonymous(view, &user.realm).await?;
-        let Stated { id, kind, profile, grant, generation, choice, expires_at, refresh, .. } =
-            stated;
+        let roles = sight.roles(stated.choice.of(&user.roles))?;
+        let anonymous = sight.anonymous(&user.realm)?;
+        let Stated {
+            id,
+            kind,
+            profile,
+            grant,
+            generation,
+            user: _,
+            choice,
+            expires_at,
+            refresh,
+            source,
+            token_revoked: _,
+            grant_revoked: _,
+        } = stated;
         Ok(Ok(Accepted {
             id,
             kind,
@@ -186,66 +243,48 @@ impl Core {
             roles,
             anonymous,
             refresh,
+            source,
         }))
     }
 
     /// Judges the claims of a refresh token, of the realm named or of any.
-    pub(super) async fn judge_refresh_claims(
+    pub(super) fn judge_refresh_claims(
         &self,
-        view: &View,
-        (claims, profile): (&Claims, &Arc<Profile>),
+        sight: &Sight<'_>,
+        (jwt, profile): (&Arc<ProvenJwt>, &Arc<Profile>),
         realm: Option<&Realm>,
-    ) -> Result<Result<Accepted, DenyReason>, Error> {
-        match self.find_holder(view, claims.user, realm).await? {
-            Ok(user) => {
-                self.judge_stated(view, stated_by_claims(view, claims, profile), user).await
-            }
+    ) -> Result<Judged, Missing> {
+        match find_holder(sight, jwt.claims.user, realm)? {
+            Ok(user) => self.judge_stated(sight, stated_by_claims(sight, jwt, profile), user),
             Err(reason) => Ok(Err(reason)),
         }
     }
 
-    /// Finds whose a token is, who must be of the realm named, or of any.
-    async fn find_holder(
+    fn stated_by_row(
         &self,
-        view: &View,
-        user: UserId,
-        realm: Option<&Realm>,
-    ) -> Result<Result<Arc<User>, DenyReason>, Error> {
-        // Of a user who is gone nobody knows the realm, so this is all that is told.
-        let Some(user) = self.knowledge.user(view, user).await? else {
-            return Ok(Err(DenyReason::DisabledUser));
-        };
-        // Of another realm's token nothing is told, not even that it is dead.
-        if realm.is_some_and(|realm| *realm != user.realm) {
-            return Ok(Err(DenyReason::UnknownToken));
-        }
-        Ok(Ok(user))
-    }
-
-    async fn stated_by_row(
-        &self,
-        view: &View,
+        sight: &Sight<'_>,
         digest: TokenDigest,
-    ) -> Result<Option<Stated>, Error> {
-        let Some(token) = self.knowledge.token(view, digest).await? else { return Ok(None) };
-        let Some(grant) = self.knowledge.grant(view, token.grant).await? else { return Ok(None) };
+    ) -> Result<Option<Stated>, Missing> {
+        let Some(token) = sight.token(digest)? else { return Ok(None) };
+        let Some(grant) = sight.grant(token.grant)? else { return Ok(None) };
         // The settings may have lost the profile since.
-        let Some(profile) = self.settings.profiles.find(token.profile.as_str()) else {
+        let Some(profile) = self.settings.profiles.numbered(token.profile) else {
             return Ok(None);
         };
-        let Token { id, user, kind, roles, expires_at, revoked_at, .. } = &*token;
+        let expires_at = token.expires_at();
         Ok(Some(Stated {
-            id: id.clone(),
-            kind: *kind,
+            id: token.id,
+            kind: token.kind,
             profile: Arc::clone(profile),
-            grant: grant.id,
+            grant: token.grant,
             generation: grant.generation,
-            user: *user,
-            choice: roles.clone(),
-            expires_at: *expires_at,
+            user: token.user,
+            choice: token.roles,
+            expires_at,
             refresh: None,
-            token_revoked: revoked_at.is_some(),
-            grant_revoked: grant.revoked_at.is_some(),
+            source: Source::Row(digest, token.noted),
+            token_revoked: token.is_revoked,
+            grant_revoked: grant.is_revoked,
         }))
     }
 
@@ -253,13 +292,10 @@ impl Core {
     pub(super) async fn roles(
         &self,
         view: &View,
-        ids: &BTreeSet<RoleId>,
+        ids: impl Iterator<Item = RoleId> + Clone + Send,
     ) -> Result<Vec<Arc<Role>>, Error> {
-        let mut roles = Vec::with_capacity(ids.len());
-        for id in ids {
-            roles.extend(self.knowledge.role(view, *id).await?);
-        }
-        Ok(roles)
+        let find = |sight: &Sight<'_>| sight.roles(ids.clone());
+        self.knowledge.judge(view, &self.settings.profiles, find).await
     }
 
     /// Judges a bearer who calls us: like a check that asks for nothing, in the realm named, or in
@@ -275,28 +311,34 @@ impl Core {
     ) -> Result<Accepted, Error> {
         let realm = realm.map(|name| self.settings.profiles.realm(name)).transpose();
         let realm = realm.map_err(|_| Error::TokenInvalid)?;
-        let mut keys = self.knowledge.keys();
-        loop {
-            let genuine = self.recognise(&keys, secret).map_err(refusal)?;
-            let view = self.knowledge.view().await?;
-            if Arc::ptr_eq(&keys, &view.keys) {
-                let judged = self.judge_token(&view, &genuine, realm.as_ref()).await?;
-                if self.knowledge.still_holds(&view) {
-                    let accepted = judged.map_err(refusal)?;
-                    self.note_use(&accepted);
-                    return Ok(accepted);
-                }
-            }
-            keys = view.keys;
+        if let Some(reason) = self.refuse_forged(secret) {
+            return Err(refusal(reason));
         }
+        let judge = |sight: &Sight<'_>| self.judge_secret(sight, secret, realm.as_ref());
+        let accepted = self.decide(judge).await?.0.map_err(refusal)?;
+        self.note_use(&accepted);
+        Ok(accepted)
     }
 
-    /// Notes that a token was accepted.
+    /// Notes that a token was accepted: the first time that it is seen here, and then once a
+    /// minute.
     pub(super) fn note_use(&self, accepted: &Accepted) {
         let now = self.now();
+        let noted = match &accepted.source {
+            Source::Row(_, noted) => *noted,
+            Source::Jwt(jwt) => jwt.noted(),
+        };
+        if !noted.is_due(now) {
+            return;
+        }
         self.uses.note(&accepted.id, now);
         if let Some(refresh) = &accepted.refresh {
             self.uses.note_refresh(refresh, now);
+        }
+        // Last, so that nobody who finds it remembered is ahead of the note itself.
+        match &accepted.source {
+            Source::Row(digest, _) => self.knowledge.note_token(digest, now),
+            Source::Jwt(jwt) => jwt.note(now),
         }
     }
 }
@@ -315,9 +357,24 @@ pub(super) fn refusal(reason: DenyReason) -> Error {
     }
 }
 
-fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Stated {
+/// Finds whose a token is, who must be of the realm named, or of any.
+fn find_holder(
+    sight: &Sight<'_>,
+    user: UserId,
+    realm: Option<&Realm>,
+) -> Result<Result<Arc<User>, DenyReason>, Missing> {
+    // Of a user who is gone nobody knows the realm, so this is all that is told.
+    let Some(user) = sight.user(user)? else { return Ok(Err(DenyReason::DisabledUser)) };
+    // Of another realm's token nothing is told, not even that it is dead.
+    if realm.is_some_and(|realm| *realm != user.realm) {
+        return Ok(Err(DenyReason::UnknownToken));
+    }
+    Ok(Ok(user))
+}
+
+fn stated_by_claims(sight: &Sight<'_>, jwt: &Arc<ProvenJwt>, profile: &Arc<Profile>) -> Stated {
     let Claims { id, kind, user, grant, generation, roles, refresh, issued_at: _, expires_at } =
-        claims;
+        &jwt.claims;
     Stated {
         id: id.clone(),
         kind: *kind,
@@ -328,7 +385,8 @@ fn stated_by_claims(view: &View, claims: &Claims, profile: &Arc<Profile>) -> Sta
         choice: roles.clone(),
         expires_at: *expires_at,
         refresh: refresh.clone(),
-        token_revoked: view.facts().is_jti_revoked(id),
-        grant_revoked: view.facts().is_grant_revoked(*grant),
+        source: Source::Jwt(Arc::clone(jwt)),
+        token_revoked: sight.facts().is_jti_revoked(id),
+        grant_revoked: sight.facts().is_grant_revoked(*grant),
     }
 }

@@ -1,17 +1,16 @@
 //! `Authorize`: may this bearer do this? A refused token is an answer; an error means that no
 //! decision was made.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::accepted::{Accepted, guest_meets};
 use super::calls::{Bearer, Check, Credential, DenyReason, OnRefused, Origin, Verdict};
 use super::core::{AuthorizeCallers, Core};
 use super::error::{Error, Faults};
-use super::genuine::Genuine;
 use super::identity::{Realm, UserId};
-use super::knowledge::View;
+use super::knowledge::{Missing, Sight};
 use super::permission::Asked;
+use super::token::Secret;
 
 /// The most permissions that one check asks for.
 const MOST_PERMISSIONS: usize = 100;
@@ -21,6 +20,8 @@ const MOST_PROFILES: usize = 100;
 
 /// A check that was read.
 struct Question {
+    /// `None`: a guest's.
+    token: Option<Secret>,
     asked: Vec<Asked>,
     owner: Option<UserId>,
     /// `None`: any.
@@ -37,25 +38,26 @@ impl Core {
     /// [`Error::BadCredentials`] or [`Error::TokenInvalid`] where callers must prove themselves.
     pub async fn authorize(&self, origin: &Origin, check: Check) -> Result<Verdict, Error> {
         self.admit(origin).await?;
-        let Check { token, permissions, owner, realm, profiles, on_refused } = check;
-        let question = self.read_question(&permissions, &owner, &realm, (profiles, on_refused))?;
-        let mut keys = self.knowledge.keys();
-        loop {
-            let genuine = match token.as_ref().map(|secret| self.recognise(&keys, secret)) {
-                Some(Ok(genuine)) => Some(genuine),
-                // A forged token is refused from memory, without a lease.
-                Some(Err(reason)) if on_refused == OnRefused::Deny => return Ok(refused(reason)),
-                Some(Err(_)) | None => None,
-            };
-            let view = self.knowledge.view().await?;
-            if Arc::ptr_eq(&keys, &view.keys) {
-                let verdict = self.judge_question(&view, &question, genuine.as_ref()).await?;
-                if self.knowledge.still_holds(&view) {
-                    return Ok(Verdict { facts_age: view.age, ..verdict });
-                }
-            }
-            keys = view.keys;
+        let question = self.read_question(check)?;
+        // A forged token is refused from memory, without a lease.
+        let forged = question.token.as_ref().and_then(|secret| self.refuse_forged(secret));
+        if let (Some(reason), OnRefused::Deny) = (forged, question.on_refused) {
+            return Ok(refused(reason));
         }
+        let (verdict, facts_age) =
+            self.decide(|sight| self.judge_question(sight, &question)).await?;
+        Ok(Verdict { facts_age, ..verdict })
+    }
+
+    /// The same, of nobody's asking, where memory has all that it takes and may be believed now.
+    /// It waits for nothing. `None`: it is for [`Self::authorize`] to say.
+    #[must_use]
+    pub fn authorize_at_once(&self, check: Check) -> Option<Verdict> {
+        if self.authorize_asks_caller() {
+            return None;
+        }
+        let question = self.read_question(check).ok()?;
+        self.knowledge.judge_at_once(|sight| self.judge_question(sight, &question))
     }
 
     async fn admit(&self, origin: &Origin) -> Result<(), Error> {
@@ -70,13 +72,8 @@ impl Core {
         }
     }
 
-    fn read_question(
-        &self,
-        permissions: &[String],
-        owner: &str,
-        realm: &str,
-        (profiles, on_refused): (Vec<String>, OnRefused),
-    ) -> Result<Question, Error> {
+    fn read_question(&self, check: Check) -> Result<Question, Error> {
+        let Check { token, permissions, owner, realm, profiles, on_refused } = check;
         let mut faults = Faults::default();
         if permissions.len() > MOST_PERMISSIONS {
             faults.add("permissions", "must be at most 100");
@@ -90,9 +87,9 @@ impl Core {
         let owner = if owner.is_empty() {
             None
         } else {
-            faults.take("resource.owner_user_id", UserId::parse(owner))
+            faults.take("resource.owner_user_id", UserId::parse(&owner))
         };
-        let realm = match realm {
+        let realm = match realm.as_str() {
             "*" => None,
             name => self.settings.profiles.realm(name).map_err(|fault| faults.push(fault)).ok(),
         };
@@ -105,30 +102,23 @@ impl Core {
             }
         }
         faults.finish()?;
-        Ok(Question { asked, owner, realm, profiles, on_refused })
+        Ok(Question { token, asked, owner, realm, profiles, on_refused })
     }
 
-    async fn judge_question(
-        &self,
-        view: &View,
-        question: &Question,
-        genuine: Option<&Genuine>,
-    ) -> Result<Verdict, Error> {
-        let reason = match genuine {
+    fn judge_question(&self, sight: &Sight<'_>, question: &Question) -> Result<Verdict, Missing> {
+        let reason = match &question.token {
             None => None,
-            Some(genuine) => {
-                match self.judge_token(view, genuine, question.realm.as_ref()).await? {
-                    Ok(accepted) => match question.excludes(&accepted) {
-                        None => return Ok(self.judge_bearer(question, &accepted)),
-                        Some(reason) => Some(reason),
-                    },
-                    Err(reason) => Some(reason),
-                }
-            }
+            Some(secret) => match self.judge_secret(sight, secret, question.realm.as_ref())? {
+                Ok(accepted) => match question.excludes(&accepted) {
+                    None => return Ok(self.judge_bearer(question, &accepted)),
+                    Some(reason) => Some(reason),
+                },
+                Err(reason) => Some(reason),
+            },
         };
         match (reason, question.on_refused) {
             (Some(reason), OnRefused::Deny) => Ok(refused(reason)),
-            (Some(_), OnRefused::Guest) | (None, _) => self.judge_guest(view, question).await,
+            (Some(_), OnRefused::Guest) | (None, _) => judge_guest(sight, question),
         }
     }
 
@@ -143,21 +133,21 @@ impl Core {
             facts_age: Duration::ZERO,
         }
     }
+}
 
-    async fn judge_guest(&self, view: &View, question: &Question) -> Result<Verdict, Error> {
-        if question.asked.is_empty() {
-            return Ok(refused(DenyReason::NoToken));
-        }
-        let realm = question.realm.clone().unwrap_or_default();
-        let anonymous = self.knowledge.anonymous(view, &realm).await?;
-        let missing = missing(question, |asked| guest_meets(anonymous.as_deref(), asked));
-        Ok(Verdict {
-            denied: (!missing.is_empty()).then_some(DenyReason::NoToken),
-            bearer: None,
-            missing,
-            facts_age: Duration::ZERO,
-        })
+fn judge_guest(sight: &Sight<'_>, question: &Question) -> Result<Verdict, Missing> {
+    if question.asked.is_empty() {
+        return Ok(refused(DenyReason::NoToken));
     }
+    let realm = question.realm.clone().unwrap_or_default();
+    let anonymous = sight.anonymous(&realm)?;
+    let missing = missing(question, |asked| guest_meets(anonymous.as_deref(), asked));
+    Ok(Verdict {
+        denied: (!missing.is_empty()).then_some(DenyReason::NoToken),
+        bearer: None,
+        missing,
+        facts_age: Duration::ZERO,
+    })
 }
 
 impl Question {

@@ -7,6 +7,7 @@ use super::calls::{Credential, Origin, PasswordCredential};
 use super::core::Core;
 use super::error::Error;
 use super::identity::{Realm, Role, User, UserId, UserState};
+use super::knowledge::Sight;
 use super::permission::{Asked, Permission, Reach};
 use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::{Actor, Audit, Order, Proof};
@@ -207,22 +208,19 @@ impl Core {
 
     /// Adds the roles that a user holds now, which may be others than when they were proven.
     pub(super) async fn with_roles(&self, proven: &User) -> Result<ProvenUser, Error> {
-        loop {
-            let view = self.knowledge.view().await?;
-            let user = self.knowledge.user(&view, proven.id).await?;
-            let user = user.filter(|user| {
+        let see = |sight: &Sight<'_>| {
+            let user = sight.user(proven.id)?.filter(|user| {
                 user.generation == proven.generation && user.state == UserState::Active
             });
             let roles = match &user {
-                Some(user) => self.roles(&view, &user.roles).await?,
+                Some(user) => sight.roles(user.roles.iter().copied())?,
                 None => vec![],
             };
-            let anonymous = self.knowledge.anonymous(&view, &proven.realm).await?;
-            if self.knowledge.still_holds(&view) {
-                let user = user.ok_or(Error::BadCredentials)?;
-                return Ok(ProvenUser { user, roles, anonymous });
-            }
-        }
+            Ok((user, roles, sight.anonymous(&proven.realm)?))
+        };
+        let ((user, roles, anonymous), _) = self.decide(see).await?;
+        let user = user.ok_or(Error::BadCredentials)?;
+        Ok(ProvenUser { user, roles, anonymous })
     }
 
     /// Judges a caller again, after something that took its time.

@@ -5,18 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
-
 use super::clock::{Clock, Timestamp};
 use super::error::Error;
-use super::facts::Capacity;
-use super::format::jwt::{Claims, Context};
+use super::facts::{Capacity, Held};
+use super::format::jwt::Context;
 use super::hashing::{HashPool, PoolSize};
 use super::keys::{self, NewKey};
 use super::knowledge::{Knowledge, Sources};
 use super::lease::{DatabaseLoss, Lease};
 use super::password::HashCost;
 use super::profile::{Format, Profile, Profiles};
+use super::proven::Proven;
 use super::random::Random;
 use super::seal::MasterKey;
 use super::sign_in::AddressLimit;
@@ -72,7 +71,7 @@ pub struct Settings {
     pub lease: Lease,
     /// What is done when the database does not answer after that.
     pub loss: DatabaseLoss,
-    /// How many facts are kept.
+    /// How much memory the facts may take.
     pub capacity: Capacity,
 }
 
@@ -111,9 +110,7 @@ pub struct Core {
     pub(super) hashes: HashPool,
     pub(super) addresses: Arc<AddressLimit>,
     pub(super) uses: Arc<Uses>,
-    /// Claims by the digest of the whole JWT, signature included: what was proven, never a
-    /// verdict.
-    pub(super) proven: Arc<Cache<[u8; 32], Arc<Claims>>>,
+    pub(super) proven: Arc<Proven>,
 }
 
 impl fmt::Debug for Core {
@@ -149,7 +146,7 @@ impl Core {
             hashes: HashPool::start(settings.hash_pool)?,
             addresses: Arc::new(AddressLimit::new(settings.address_rate)),
             uses: Arc::default(),
-            proven: Arc::new(Cache::new(settings.capacity.tokens)),
+            proven: Arc::new(Proven::new(settings.capacity.jwts)),
             settings: Arc::new(settings),
         };
         core.replace_keys_of_other_algorithms().await?;
@@ -234,9 +231,10 @@ impl Core {
 
     /// Publishes what is kept as metrics.
     pub fn publish_metrics(&self) {
-        let (counts, lease_left, age) = self.knowledge.report();
-        for (sort, count) in counts {
+        let (held, lease_left, age) = self.knowledge.report();
+        for Held { sort, count, bytes } in held.into_iter().chain([self.proven.held()]) {
             metrics::gauge!("tokend_facts", "sort" => sort).set(gauge(count));
+            metrics::gauge!("tokend_fact_bytes", "sort" => sort).set(gauge(bytes));
         }
         metrics::gauge!("tokend_lease_left_seconds")
             .set(lease_left.map_or(f64::INFINITY, |left| left.as_secs_f64()));

@@ -246,7 +246,7 @@ impl Core {
     /// Whoever sets a user's password can sign in as them: the caller must hold all that they do.
     async fn need_all_of(&self, caller: &Caller, user: &User) -> Result<(), Error> {
         let view = self.knowledge.view().await?;
-        let roles = self.roles(&view, &user.roles).await?;
+        let roles = self.roles(&view, user.roles.iter().copied()).await?;
         caller.need_to_hold(roles.iter().flat_map(|role| &role.permissions))
     }
 
@@ -348,7 +348,7 @@ impl Core {
     /// A user with the names of their roles.
     pub(super) async fn user_view(&self, user: User) -> Result<UserView, Error> {
         let view = self.knowledge.view().await?;
-        let roles = self.roles(&view, &user.roles).await?;
+        let roles = self.roles(&view, user.roles.iter().copied()).await?;
         Ok(UserView { roles: super::accepted::sorted_names(&roles), user })
     }
 }

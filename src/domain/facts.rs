@@ -14,37 +14,36 @@
 //! - A judgement counts only if at its end `known` is what it was and the lease still holds.
 //! - Where absence means "allowed" (revoked JWTs and grants), nothing is ever evicted.
 
-use std::hash::Hash;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
+use arc_swap::ArcSwap;
 
 use super::clock::{Instant, Timestamp};
 use super::identity::{Realm, Role, RoleId, User, UserId};
 use super::lease::Lease;
 use super::store::{Change, GrantChange, Mark, More, Revocation, Seq, Tail};
-use super::token::{Grant, GrantId, Token, TokenDigest, TokenId};
+use super::token::{GrantId, TokenDigest, TokenId};
 
+mod capacity;
 #[cfg(test)]
 mod fork;
+mod kept;
 mod marks;
 mod revoked;
+mod shelf;
+mod weigh;
 
+pub use capacity::{Capacity, Held};
 #[cfg(test)]
 pub(super) use fork::Image;
+pub use kept::{GrantFact, Noted, TokenFact};
 use marks::Marks;
 use revoked::Revoked;
-
-/// How many facts of each sort are kept at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Capacity {
-    /// Opaque tokens, those that were not found among them: about 0.5 KiB each.
-    pub tokens: usize,
-    /// Users, and grants: about 0.5 KiB each.
-    pub users: usize,
-}
+pub(super) use shelf::Shelf;
+pub(super) use weigh::{Weigh, shared_text, slot};
 
 /// What a fact is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,35 +88,17 @@ pub enum Caught {
 /// What was read: something, or that there is nothing.
 pub type Fact<V> = Option<Arc<V>>;
 
-/// Facts of one sort.
-#[derive(Debug)]
-pub struct Shelf<K, V>(Cache<K, Fact<V>>);
-
-impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
-    fn new(capacity: usize) -> Self {
-        Self(Cache::new(capacity))
-    }
-
-    /// Answers the fact, if it is kept.
-    pub fn get(&self, key: &K) -> Option<Fact<V>> {
-        self.0.get(key)
-    }
-}
-
 /// The facts, from one load on. A reload makes another beside it and swaps the two.
 #[derive(Debug)]
 pub struct Facts {
-    /// Users by id.
-    pub users: Shelf<UserId, User>,
-    /// Roles by what is behind their names.
-    pub roles: Shelf<RoleId, Role>,
-    /// What everyone in a realm holds.
-    pub anonymous: Shelf<Realm, Role>,
-    /// Opaque tokens by digest.
-    pub tokens: Shelf<TokenDigest, Token>,
-    /// Grants by id.
-    pub grants: Shelf<GrantId, Grant>,
-    revoked: RwLock<Revoked>,
+    users: Shelf<UserId, Fact<User>>,
+    roles: Shelf<RoleId, Fact<Role>>,
+    tokens: Shelf<TokenDigest, Option<TokenFact>>,
+    grants: Shelf<GrantId, Option<GrantFact>>,
+    // Few realms, and asked for by every check: so that nobody who reads writes. Replaced under
+    // the lock of the marks.
+    anonymous: ArcSwap<HashMap<Realm, Fact<Role>>>,
+    revoked: Revoked,
     marks: Mutex<Marks>,
     keys_mark: AtomicI64,
     known: AtomicI64,
@@ -134,12 +115,12 @@ impl Facts {
     #[must_use]
     pub fn new(capacity: Capacity, known: Mark, revocations: Vec<Revocation>) -> Self {
         Self {
-            users: Shelf::new(capacity.users),
-            roles: Shelf::new(capacity.users),
-            anonymous: Shelf::new(1024),
-            tokens: Shelf::new(capacity.tokens),
-            grants: Shelf::new(capacity.users),
-            revoked: RwLock::new(Revoked::of(revocations)),
+            users: capacity.user_shelf(),
+            roles: capacity.role_shelf(),
+            tokens: capacity.token_shelf(),
+            grants: capacity.grant_shelf(),
+            anonymous: ArcSwap::default(),
+            revoked: Revoked::of(revocations),
             marks: Mutex::default(),
             keys_mark: AtomicI64::new(i64::MIN),
             known: AtomicI64::new(known.seq.0),
@@ -191,13 +172,13 @@ impl Facts {
     /// Whether the JWT of this id was revoked.
     #[must_use]
     pub fn is_jti_revoked(&self, id: &TokenId) -> bool {
-        self.revoked.read().unwrap_or_else(PoisonError::into_inner).tokens.contains_key(id)
+        self.revoked.tokens.contains(id)
     }
 
     /// Whether the grant of a JWT was revoked.
     #[must_use]
     pub fn is_grant_revoked(&self, id: GrantId) -> bool {
-        self.revoked.read().unwrap_or_else(PoisonError::into_inner).grants.contains_key(&id)
+        self.revoked.grants.contains(&id)
     }
 
     /// Whether keys read when `as_of` was known are still those of the database.
@@ -206,46 +187,86 @@ impl Facts {
         as_of.0 >= self.keys_mark.load(Ordering::Acquire)
     }
 
+    /// Answers a user, if it is kept whether there is one. So do the four below; they wait for
+    /// nothing that is read from the database, and allocate nothing.
+    #[must_use]
+    pub fn kept_user(&self, id: UserId) -> Option<Fact<User>> {
+        self.users.get(&id)
+    }
+
+    /// Answers a role.
+    #[must_use]
+    pub fn kept_role(&self, id: RoleId) -> Option<Fact<Role>> {
+        self.roles.get(&id)
+    }
+
+    /// Answers what everyone in a realm holds.
+    #[must_use]
+    pub fn kept_anonymous(&self, realm: &Realm) -> Option<Fact<Role>> {
+        self.anonymous.load().get(realm).cloned()
+    }
+
+    /// Answers an opaque token.
+    #[must_use]
+    pub fn kept_token(&self, digest: &TokenDigest) -> Option<Option<TokenFact>> {
+        self.tokens.get(digest)
+    }
+
+    /// Answers a grant.
+    #[must_use]
+    pub fn kept_grant(&self, id: GrantId) -> Option<Option<GrantFact>> {
+        self.grants.get(&id)
+    }
+
+    /// Remembers with an opaque token, where it is kept, that its use was noted.
+    pub fn note_token(&self, digest: &TokenDigest, now: Timestamp) {
+        let note = |token: &mut TokenFact| token.noted = Noted::at(now);
+        self.tokens.change(digest, |token| token.iter_mut().for_each(note));
+    }
+
     /// Keeps a user that was read after `as_of` was known.
-    pub fn keep_user(&self, id: UserId, user: Option<Arc<User>>, as_of: Seq) -> Kept {
-        self.keep(&self.users, (id, FactKey::User(id)), user, as_of)
+    pub fn keep_user(&self, id: UserId, user: Fact<User>, as_of: Seq) -> Kept {
+        self.keep(&FactKey::User(id), as_of, || self.users.insert(id, user))
     }
 
     /// Keeps a role.
-    pub fn keep_role(&self, id: RoleId, role: Option<Arc<Role>>, as_of: Seq) -> Kept {
-        self.keep(&self.roles, (id, FactKey::Role(id)), role, as_of)
+    pub fn keep_role(&self, id: RoleId, role: Fact<Role>, as_of: Seq) -> Kept {
+        self.keep(&FactKey::Role(id), as_of, || self.roles.insert(id, role))
     }
 
     /// Keeps what everyone in a realm holds.
-    pub fn keep_anonymous(&self, realm: &Realm, role: Option<Arc<Role>>, as_of: Seq) -> Kept {
-        let keys = (realm.clone(), FactKey::Anonymous(realm.clone()));
-        self.keep(&self.anonymous, keys, role, as_of)
+    pub fn keep_anonymous(&self, realm: &Realm, role: Fact<Role>, as_of: Seq) -> Kept {
+        self.keep(&FactKey::Anonymous(realm.clone()), as_of, || {
+            self.change_anonymous(|all| drop(all.insert(realm.clone(), role)));
+        })
     }
 
     /// Keeps an opaque token.
-    pub fn keep_token(&self, digest: TokenDigest, token: Option<Arc<Token>>, as_of: Seq) -> Kept {
-        self.keep(&self.tokens, (digest, FactKey::Token(digest)), token, as_of)
+    pub fn keep_token(&self, digest: TokenDigest, token: Option<TokenFact>, as_of: Seq) -> Kept {
+        self.keep(&FactKey::Token(digest), as_of, || self.tokens.insert(digest, token))
     }
 
     /// Keeps a grant.
-    pub fn keep_grant(&self, id: GrantId, grant: Option<Arc<Grant>>, as_of: Seq) -> Kept {
-        self.keep(&self.grants, (id, FactKey::Grant(id)), grant, as_of)
+    pub fn keep_grant(&self, id: GrantId, grant: Option<GrantFact>, as_of: Seq) -> Kept {
+        self.keep(&FactKey::Grant(id), as_of, || self.grants.insert(id, grant))
     }
 
-    fn keep<K: Hash + Eq + Clone, V>(
-        &self,
-        kept: &Shelf<K, V>,
-        (key, fact): (K, FactKey),
-        value: Option<Arc<V>>,
-        as_of: Seq,
-    ) -> Kept {
+    fn keep(&self, fact: &FactKey, as_of: Seq, insert: impl FnOnce()) -> Kept {
         // Under the lock of the marks, so that no change slips in between look and insert.
         let marks = self.marks();
-        if !marks.admits(&fact, as_of) {
+        if !marks.admits(fact, as_of) {
             return Kept::Stale;
         }
-        kept.0.insert(key, value);
+        insert();
+        drop(marks);
         Kept::Yes
+    }
+
+    /// Under the lock of the marks alone.
+    fn change_anonymous(&self, change: impl FnOnce(&mut HashMap<Realm, Fact<Role>>)) {
+        let mut all = HashMap::clone(&self.anonymous.load());
+        change(&mut all);
+        self.anonymous.store(Arc::new(all));
     }
 
     /// Takes in a page of the tail that was asked for from [`Self::known_mark`] on.
@@ -281,29 +302,29 @@ impl Facts {
         match change {
             Change::User(id) => {
                 marks.raise(FactKey::User(*id), seq);
-                self.users.0.remove(id);
+                self.users.remove(id);
             }
             Change::Role(id) => {
                 marks.raise(FactKey::Role(*id), seq);
-                self.roles.0.remove(id);
+                self.roles.remove(id);
             }
             Change::Anonymous(realm) => {
                 marks.raise(FactKey::Anonymous(realm.clone()), seq);
-                self.anonymous.0.remove(realm);
+                self.change_anonymous(|all| drop(all.remove(realm)));
             }
             Change::Token(digest) => {
                 marks.raise(FactKey::Token(*digest), seq);
-                self.tokens.0.remove(digest);
+                self.tokens.remove(digest);
             }
             Change::Grant { id, until, revoked } => {
                 marks.raise(FactKey::Grant(*id), seq);
-                self.grants.0.remove(id);
+                self.grants.remove(id);
                 match revoked {
-                    GrantChange::Revoked => drop(self.revoked().grants.insert(*id, *until)),
+                    GrantChange::Revoked => self.revoked.grants.insert(*id, *until),
                     GrantChange::Restamped => {}
                 }
             }
-            Change::Jti { id, until } => drop(self.revoked().tokens.insert(id.clone(), *until)),
+            Change::Jti { id, until } => self.revoked.tokens.insert(id.clone(), *until),
             Change::Keys => self.keys_mark.store(seq.0, Ordering::Release),
             // Everything is loaded anew before it comes here.
             Change::Unknown => {}
@@ -338,27 +359,23 @@ impl Facts {
 
     /// Forgets revocations of JWTs that ended a day ago.
     pub fn forget_ended(&self, now: Timestamp) {
-        self.revoked().forget_ended(now);
+        self.revoked.forget_ended(now);
     }
 
-    /// How many facts and revocations are kept: tokens, users, grants, revocations.
+    /// How many facts and revocations are kept, and the bytes that they take.
     #[must_use]
-    pub fn counts(&self) -> [(&'static str, usize); 4] {
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
+    pub fn held(&self) -> [Held; 5] {
         [
-            ("token", self.tokens.0.len()),
-            ("user", self.users.0.len()),
-            ("grant", self.grants.0.len()),
-            ("revocation", revoked.len()),
+            Held::on("token", &self.tokens),
+            Held::on("grant", &self.grants),
+            Held::on("user", &self.users),
+            Held::on("role", &self.roles),
+            Held { sort: "revocation", count: self.revoked.len(), bytes: self.revoked.bytes() },
         ]
     }
 
     fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn revoked(&self) -> RwLockWriteGuard<'_, Revoked> {
-        self.revoked.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,16 +2,36 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
 use super::calls::DenyReason;
 use super::core::Core;
-use super::format::jwt::{self, Claims};
+use super::format::jwt;
 use super::format::opaque;
-use super::keys::KeyRing;
-use super::profile::{Format, Life, OpaqueForm, Profile};
+use super::keys::{KeyRing, SigningKey};
+use super::profile::{Format, IdForm, Life, OpaqueForm, Profile};
+use super::proven::ProvenJwt;
 use super::store::KeyPurpose;
 use super::token::{Secret, TokenDigest};
+
+/// Why a presented secret is none of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unrecognised {
+    /// We did not make it.
+    Forged,
+    /// It names a key that is not known here: forged, or made by another process with a key that
+    /// this one has not heard of yet. Whoever has a lease has heard of all that sign.
+    UnknownKey,
+    /// Its key was retired, and all that it made died with it.
+    RetiredKey,
+}
+
+impl From<Unrecognised> for DenyReason {
+    fn from(unrecognised: Unrecognised) -> Self {
+        match unrecognised {
+            Unrecognised::Forged | Unrecognised::UnknownKey => Self::UnknownToken,
+            Unrecognised::RetiredKey => Self::RevokedToken,
+        }
+    }
+}
 
 /// A presented secret of ours: genuine, but maybe dead.
 #[derive(Debug)]
@@ -19,61 +39,83 @@ pub(super) enum Genuine {
     /// An opaque one, with the check of this profile.
     Opaque(TokenDigest),
     /// A signed one.
-    Jwt(Arc<Claims>, Arc<Profile>),
+    Jwt(Arc<ProvenJwt>, Arc<Profile>),
 }
 
 impl Core {
     /// Tells a secret of ours from a forged one. Reads nothing but memory, and needs no lease.
     ///
     /// # Errors
-    /// [`DenyReason::UnknownToken`], or [`DenyReason::RevokedToken`] where its key was retired.
-    pub(super) fn recognise(&self, keys: &KeyRing, secret: &Secret) -> Result<Genuine, DenyReason> {
+    /// [`Unrecognised`].
+    pub(super) fn recognise(
+        &self,
+        keys: &KeyRing,
+        secret: &Secret,
+    ) -> Result<Genuine, Unrecognised> {
         let text = secret.expose();
-        match jwt::read(text) {
-            Some(unproven) => self.prove_jwt(keys, text, &unproven),
-            None if self.is_checked(keys, text) => Ok(Genuine::Opaque(secret.digest())),
-            None => Err(DenyReason::UnknownToken),
+        // No opaque token of ours has a dot, and no JWT has none.
+        if text.contains('.') && text.len() <= jwt::MAX_LENGTH {
+            self.recognise_jwt(keys, text)
+        } else if self.is_checked(keys, text) {
+            Ok(Genuine::Opaque(secret.digest()))
+        } else {
+            Err(Unrecognised::Forged)
+        }
+    }
+
+    /// Why a secret is refused whatever the database says, which is then not asked.
+    pub(super) fn refuse_forged(&self, secret: &Secret) -> Option<DenyReason> {
+        match self.recognise(&self.knowledge.keys(), secret) {
+            Err(forged @ (Unrecognised::Forged | Unrecognised::RetiredKey)) => Some(forged.into()),
+            Err(Unrecognised::UnknownKey) | Ok(_) => None,
         }
     }
 
     /// Whether an opaque secret holds the check that a key of ours makes for a profile of ours.
     fn is_checked(&self, keys: &KeyRing, text: &str) -> bool {
-        self.settings.profiles.iter().any(|profile| {
-            opaque_forms(profile).any(|form| {
-                opaque::read(form, text).is_some_and(|read| {
-                    let name = profile.name.as_str();
-                    keys.codes(KeyPurpose::Check).any(|key| read.is_genuine(name, &key.hmac))
-                })
-            })
-        })
+        let Some(read) = opaque::read(text) else { return false };
+        // A dialect may write as a profile of ours does, which is the commoner.
+        let profiles = [true, false].into_iter().flat_map(|is_ours| {
+            let profiles = self.settings.profiles.iter();
+            profiles.filter(move |profile| (profile.id_form == IdForm::Uuid) == is_ours)
+        });
+        profiles.filter(|profile| opaque_forms(profile).any(|form| form == read.form())).any(
+            |profile| {
+                let name = profile.name.as_str();
+                keys.codes(KeyPurpose::Check).any(|key| read.is_genuine(name, &key.hmac))
+            },
+        )
     }
 
-    fn prove_jwt(
-        &self,
-        keys: &KeyRing,
-        text: &str,
-        unproven: &jwt::Unproven<'_>,
-    ) -> Result<Genuine, DenyReason> {
-        let Some(key) = keys.verifying(&unproven.key) else {
-            let retired = keys.is_retired(&unproven.key);
-            return Err(if retired { DenyReason::RevokedToken } else { DenyReason::UnknownToken });
-        };
-        let profile = self.settings.profiles.find(&key.profile).ok_or(DenyReason::UnknownToken)?;
-        let context = self.jwt_context(profile).ok_or(DenyReason::UnknownToken)?;
-        let mut whole = [0; 32];
-        whole.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        if let Some(claims) = self.proven.get(&whole) {
-            return Ok(Genuine::Jwt(claims, Arc::clone(profile)));
+    /// What was proven is still asked for its key: that may have been retired since.
+    fn recognise_jwt(&self, keys: &KeyRing, text: &str) -> Result<Genuine, Unrecognised> {
+        let whole = TokenDigest::of(text);
+        if let Some(jwt) = self.proven.get(&whole) {
+            let key = verifying(keys, jwt.key.as_str())?;
+            let profile = self.settings.profiles.find(&key.profile);
+            let profile = profile.ok_or(Unrecognised::Forged)?;
+            return Ok(Genuine::Jwt(jwt, Arc::clone(profile)));
         }
-        let claims = unproven.prove(key, context).ok_or(DenyReason::UnknownToken)?;
+        let unproven = jwt::read(text).ok_or(Unrecognised::Forged)?;
+        let key = verifying(keys, unproven.key())?;
+        let profile = self.settings.profiles.find(&key.profile).ok_or(Unrecognised::Forged)?;
+        let context = self.jwt_context(profile).ok_or(Unrecognised::Forged)?;
+        let claims = unproven.prove(key, context).ok_or(Unrecognised::Forged)?;
         // Only a profile that allows it makes tokens without an end.
         if claims.expires_at.is_none() && profile.max_life != Life::Endless {
-            return Err(DenyReason::UnknownToken);
+            return Err(Unrecognised::Forged);
         }
-        let claims = Arc::new(claims);
-        self.proven.insert(whole, Arc::clone(&claims));
-        Ok(Genuine::Jwt(claims, Arc::clone(profile)))
+        let jwt = Arc::new(ProvenJwt::new(key.id.clone(), claims));
+        self.proven.keep(whole, Arc::clone(&jwt));
+        Ok(Genuine::Jwt(jwt, Arc::clone(profile)))
     }
+}
+
+/// The key of this id, if what it has signed counts.
+fn verifying<'a>(keys: &'a KeyRing, id: &str) -> Result<&'a SigningKey, Unrecognised> {
+    keys.verifying(id).ok_or_else(|| {
+        if keys.is_retired(id) { Unrecognised::RetiredKey } else { Unrecognised::UnknownKey }
+    })
 }
 
 /// The forms in which a profile's tokens and refresh tokens are written, where those are opaque.

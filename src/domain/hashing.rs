@@ -10,14 +10,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::error::Error;
+use super::password;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const LOWEST_PRIORITY: i32 = 19;
+/// How long a thread without work keeps the memory of its last hash.
+const KEEPS_MEMORY: Duration = Duration::from_secs(1);
 
 /// How many hashes are made at once, and how many wait.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolSize {
-    /// Threads. Each holds the memory of one hash.
+    /// Threads. Each holds the memory of one hash, until it has had no work for a second.
     pub threads: usize,
     /// Places in the queue.
     pub queue: usize,
@@ -214,6 +217,7 @@ impl Shared {
     /// Waits for a job; `None` once the pool is closed.
     fn next(&self) -> Option<(String, Job)> {
         let mut queue = self.queue();
+        let mut keeps_memory = true;
         loop {
             if queue.closed {
                 return None;
@@ -221,8 +225,27 @@ impl Shared {
             if let Some(found) = queue.take((self.size.threads / 2).max(1)) {
                 return Some(found);
             }
-            queue = self.arrival.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = if keeps_memory {
+                let (waited, is_over) = self.wait_briefly(queue);
+                keeps_memory = !is_over;
+                waited
+            } else {
+                self.arrival.wait(queue).unwrap_or_else(PoisonError::into_inner)
+            };
         }
+    }
+
+    /// Waits for a job, and lets the memory go where none comes in time. Answers whether it did.
+    fn wait_briefly<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> (MutexGuard<'a, Queue>, bool) {
+        let (queue, wait) =
+            self.arrival.wait_timeout(queue, KEEPS_MEMORY).unwrap_or_else(PoisonError::into_inner);
+        if !wait.timed_out() {
+            return (queue, false);
+        }
+        drop(queue);
+        // It takes a while: not under the lock.
+        password::release_memory();
+        (self.queue(), true)
     }
 
     fn done(&self, network: &str) {
@@ -269,6 +292,23 @@ mod tests {
     fn shared(threads: usize, queue: usize) -> Shared {
         let size = PoolSize { threads, queue };
         Shared { size, queue: Mutex::default(), arrival: Condvar::new() }
+    }
+
+    #[test]
+    fn lets_the_memory_go_where_no_job_comes() {
+        let cost = password::HashCost { memory_kib: 8, iterations: 1, parallelism: 1 };
+        let text = password::Password::parse(&"p".into()).unwrap();
+        password::hash(&text, &[1; 16], cost).unwrap();
+        assert_eq!(password::kept_memory(), 8);
+        let shared = shared(1, 4);
+        loop {
+            let (queue, is_over) = shared.wait_briefly(shared.queue());
+            assert_eq!(password::kept_memory() == 0, is_over);
+            drop(queue);
+            if is_over {
+                break;
+            }
+        }
     }
 
     #[test]

@@ -243,14 +243,14 @@ impl Core {
     ) -> Result<RoleChoice, Error> {
         let Some(names) = chosen else { return Ok(holder.choice.clone()) };
         let roles = self.store.find_roles(&holder.user.realm, names).await?;
-        let held = holder.choice.of(&holder.user.roles);
+        let held: BTreeSet<_> = holder.choice.of(&holder.user.roles).collect();
         let is_held = |name: &RoleName| {
             roles.iter().any(|role| role.name == *name && held.contains(&role.id))
         };
         if let Some(lacking) = names.iter().find(|name| !is_held(name)) {
             return Err(Error::RoleNotHeld(lacking.to_string()));
         }
-        Ok(RoleChoice::Only(roles.iter().map(|role| role.id).collect()))
+        Ok(RoleChoice::only(roles.iter().map(|role| role.id)))
     }
 
     fn new_grant(

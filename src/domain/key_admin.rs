@@ -152,7 +152,7 @@ impl Core {
             let name = profile.name.as_str();
             let keys = self.knowledge.keys();
             let old = keys.signing(name)?;
-            if old.algorithm == algorithm {
+            if old.pair.algorithm() == algorithm {
                 continue;
             }
             let new = self.generate(name, algorithm).await?;

@@ -4,16 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use aws_lc_rs::{hmac, rand::SystemRandom, rsa};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{DecodingKey, EncodingKey};
 use zeroize::Zeroizing;
 
-use super::calls::{PublicKey, PublicMaterial};
+use super::calls::PublicKey;
 use super::clock::Timestamp;
 use super::error::Error;
 use super::profile::Algorithm;
@@ -22,110 +17,38 @@ use super::seal::MasterKey;
 use super::store::{KeyPurpose, KeyRow, KeyState, Seq};
 use super::token::KeyId;
 
+mod pair;
+
+pub use pair::Pair;
+
 /// The algorithm of every key that is not one of a profile.
 const HMAC: &str = "HMAC";
 
 /// A key that signs and verifies the JWTs of one profile.
+#[derive(Debug)]
 pub struct SigningKey {
     /// The id.
     pub id: KeyId,
     /// The profile.
     pub profile: String,
-    /// The algorithm: of what it signs, and the only one that it verifies.
-    pub algorithm: Algorithm,
     /// Where it is in its life.
     pub state: KeyState,
-    /// What signs.
-    pub private: EncodingKey,
-    /// What verifies.
-    pub public: DecodingKey,
-    material: Option<PublicMaterial>,
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
-    }
+    /// What signs and verifies. The algorithm is its own: no token chooses it.
+    pub pair: Pair,
 }
 
 impl SigningKey {
-    /// The algorithm, as jsonwebtoken names it.
-    #[must_use]
-    pub const fn jwa(&self) -> jsonwebtoken::Algorithm {
-        match self.algorithm {
-            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::Rs256 { .. } => jsonwebtoken::Algorithm::RS256,
-            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
-        }
-    }
-
     fn open(row: &KeyRow, private: &[u8]) -> Result<Self, Error> {
-        let (algorithm, encoding, decoding, material) = match row.algorithm.as_str() {
-            "EdDSA" => {
-                let pair = Ed25519KeyPair::from_pkcs8(private).map_err(|_| broken(row))?;
-                let x = pair.public_key().as_ref().to_vec();
-                let decoding = DecodingKey::from_ed_der(&x);
-                let encoding = EncodingKey::from_ed_der(private);
-                (Algorithm::EdDsa, encoding, decoding, Some(PublicMaterial::Ed25519 { x }))
-            }
-            "ES256" => {
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private)
-                    .map_err(|_| broken(row))?;
-                let point = pair.public_key().as_ref();
-                let decoding = DecodingKey::from_ec_der(point);
-                let encoding = EncodingKey::from_ec_der(private);
-                let material = p256(point).ok_or_else(|| broken(row))?;
-                (Algorithm::Es256, encoding, decoding, Some(material))
-            }
-            "RS256" => open_rsa(row, private)?,
-            "HS256" => {
-                let keys = (EncodingKey::from_secret(private), DecodingKey::from_secret(private));
-                (Algorithm::Hs256, keys.0, keys.1, None)
-            }
-            _ => return Err(broken(row)),
-        };
-        Ok(Self {
-            id: row.id.clone(),
-            profile: row.profile.clone(),
-            algorithm,
-            state: row.state,
-            private: encoding,
-            public: decoding,
-            material,
-        })
+        let pair = Pair::open(&row.algorithm, private).ok_or_else(|| broken(row))?;
+        Ok(Self { id: row.id.clone(), profile: row.profile.clone(), state: row.state, pair })
     }
 
     /// What the world may verify with; `None` for a key that is shared.
     #[must_use]
     pub fn public_key(&self) -> Option<PublicKey> {
-        let material = self.material.clone()?;
-        Some(PublicKey { id: self.id.clone(), algorithm: self.algorithm, material })
+        let material = self.pair.material()?;
+        Some(PublicKey { id: self.id.clone(), algorithm: self.pair.algorithm(), material })
     }
-}
-
-type Opened = (Algorithm, EncodingKey, DecodingKey, Option<PublicMaterial>);
-
-fn open_rsa(row: &KeyRow, private: &[u8]) -> Result<Opened, Error> {
-    let pair = rsa::KeyPair::from_pkcs8(private).map_err(|_| broken(row))?;
-    let public = pair.public_key();
-    let n = public.modulus().big_endian_without_leading_zero().to_vec();
-    let e = public.exponent().big_endian_without_leading_zero().to_vec();
-    // jsonwebtoken takes PKCS #8 of RSA as PEM only.
-    let pem = Zeroizing::new(format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(private)
-    ));
-    let encoding = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| broken(row))?;
-    let decoding = DecodingKey::from_rsa_raw_components(&n, &e);
-    let bits = if n.len() > 256 { 4096 } else { 2048 };
-    Ok((Algorithm::Rs256 { bits }, encoding, decoding, Some(PublicMaterial::Rsa { n, e })))
-}
-
-fn p256(point: &[u8]) -> Option<PublicMaterial> {
-    // 0x04, x, y: the uncompressed form.
-    let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
-    Some(PublicMaterial::P256 { x: x.to_vec(), y: y.to_vec() })
 }
 
 fn broken(row: &KeyRow) -> Error {
@@ -183,18 +106,20 @@ impl KeyRing {
                 }
             }
         }
+        // Most of what is checked was made by the key in use.
+        ring.codes.sort_by_key(|(_, key)| key.state != KeyState::Active);
         Ok(ring)
     }
 
     /// Finds the key that a JWT names, if it still verifies.
     #[must_use]
-    pub fn verifying(&self, id: &KeyId) -> Option<&SigningKey> {
+    pub fn verifying(&self, id: &str) -> Option<&SigningKey> {
         self.signing.get(id)
     }
 
     /// Whether this key was retired: what it signed is revoked.
     #[must_use]
-    pub fn is_retired(&self, id: &KeyId) -> bool {
+    pub fn is_retired(&self, id: &str) -> bool {
         self.retired.contains(id)
     }
 

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::clock::Clock;
 use super::error::Error;
-use super::facts::{Capacity, Facts};
+use super::facts::{Capacity, Facts, Held};
 use super::keys::KeyRing;
 use super::lease::{DatabaseLoss, Lease};
 use super::loads::Loads;
@@ -17,7 +17,10 @@ use super::store::{Seq, Store, Terms};
 
 mod commit;
 mod read;
+mod sight;
 mod sync;
+
+pub use sight::{Missing, Sight};
 
 use sync::Turn;
 
@@ -81,7 +84,7 @@ pub struct Sources {
     pub lease: Lease,
     /// What is done when the database does not answer after that.
     pub loss: DatabaseLoss,
-    /// How many are kept.
+    /// How much memory they may take.
     pub capacity: Capacity,
 }
 
@@ -145,13 +148,22 @@ impl Knowledge {
     /// and the lease still holds.
     #[must_use]
     pub fn still_holds(&self, view: &View) -> bool {
-        let facts = &view.known.facts;
-        let held = if view.age.is_zero() {
-            facts.still_hold(view.seq, self.clock.instant())
-        } else {
-            facts.known() == view.seq && self.stale_age(&view.known).is_some()
-        };
-        held && std::ptr::eq(Arc::as_ptr(&view.known), Arc::as_ptr(&self.known.load()))
+        if view.age.is_zero() {
+            return self.held(&view.known, view.seq);
+        }
+        view.known.facts.known() == view.seq
+            && self.stale_age(&view.known).is_some()
+            && self.is_present(&view.known)
+    }
+
+    /// Whether a judgement that began within the lease, when `seq` was known, may be answered.
+    fn held(&self, known: &Arc<Known>, seq: Seq) -> bool {
+        known.facts.still_hold(seq, self.clock.instant()) && self.is_present(known)
+    }
+
+    /// Whether nothing was loaded anew since.
+    fn is_present(&self, known: &Arc<Known>) -> bool {
+        std::ptr::eq(Arc::as_ptr(known), Arc::as_ptr(&self.known.load()))
     }
 
     /// How old the facts are, where the database is lost and they may be served all the same.
@@ -171,13 +183,13 @@ impl Knowledge {
         self.known.load().keys.load_full()
     }
 
-    /// How many facts are kept, how long the lease still lasts (`None`: for ever), and how long
+    /// What is kept, how long the lease still lasts (`None`: for ever), and how long
     /// ago the read began by which all is known.
     #[must_use]
-    pub fn report(&self) -> ([(&'static str, usize); 4], Option<Duration>, Duration) {
+    pub fn report(&self) -> ([Held; 5], Option<Duration>, Duration) {
         let known = self.known.load();
         let now = self.clock.instant();
-        (known.facts.counts(), known.facts.lease_left(now), known.facts.age(now))
+        (known.facts.held(), known.facts.lease_left(now), known.facts.age(now))
     }
 
     fn terms(&self) -> MutexGuard<'_, Terms> {

@@ -106,7 +106,7 @@ impl Core {
         token: Token,
         state: TokenState,
     ) -> Result<TokenView, Error> {
-        let roles = self.roles(view, &token.roles.of(&user.roles)).await?;
+        let roles = self.roles(view, token.roles.of(&user.roles)).await?;
         Ok(TokenView {
             id: token.id,
             user: token.user,

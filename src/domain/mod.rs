@@ -27,6 +27,7 @@ mod page;
 pub mod password;
 pub mod permission;
 pub mod profile;
+mod proven;
 pub mod random;
 mod refresh;
 mod revoke;

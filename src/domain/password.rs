@@ -2,12 +2,19 @@
 
 use std::fmt;
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::password_hash;
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
+use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::Error;
 use super::store::PasswordHash;
+
+mod memory;
+
+#[cfg(test)]
+pub use memory::kept as kept_memory;
+pub use memory::release as release_memory;
 
 /// The most bytes of a password.
 pub const MAX_BYTES: usize = 1024;
@@ -94,26 +101,62 @@ impl HashCost {
     }
 }
 
-/// Hashes a password. Takes tens of milliseconds: for the hash threads only.
+/// Hashes a password. Takes tens of milliseconds: for the hash threads only. The thread keeps the
+/// memory for its next hash, with what this one leaves in it, until [`release_memory`].
 ///
 /// # Errors
 /// [`Error::Internal`] where the cost is absurd.
 pub fn hash(password: &Password, salt: &[u8; 16], cost: HashCost) -> Result<PasswordHash, Error> {
-    let params = cost.params().map_err(|error| Error::internal(error.to_string()))?;
-    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_with_salt(password.bytes(), salt)
-        .map_err(|error| Error::internal(error.to_string()))?;
+    let hash = phc(password, salt, cost).map_err(|error| Error::internal(error.to_string()))?;
     Ok(PasswordHash(hash.to_string().into()))
 }
 
-/// Whether the password is the one that was hashed. As costly as the hash.
+fn phc(password: &Password, salt: &[u8], cost: HashCost) -> Result<Phc, password_hash::Error> {
+    let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+    let argon = Argon2::new(algorithm, version, cost.params()?);
+    Ok(Phc {
+        algorithm: algorithm.ident(),
+        version: Some(version.into()),
+        params: ParamsString::try_from(argon.params())?,
+        salt: Some(Salt::new(salt)?),
+        hash: Some(output(&argon, password, salt)?),
+    })
+}
+
+/// Whether the password is the one that was hashed. As costly as the hash, and its memory is kept
+/// likewise.
 ///
 /// A hash that cannot be read proves nothing.
 #[must_use]
 pub fn verify(password: &Password, hash: &PasswordHash) -> bool {
     let Ok(hash) = read(hash.0.expose_secret()) else { return false };
-    // The cost and the variant are the hash's own.
-    Argon2::default().verify_password(password.bytes(), &hash).is_ok()
+    let (Ok(argon), Some(salt), Some(wanted)) = (argon(&hash), &hash.salt, &hash.hash) else {
+        return false;
+    };
+    // Outputs are compared in constant time.
+    output(&argon, password, salt).is_ok_and(|found| found == *wanted)
+}
+
+/// What made a hash: its own variant, version and cost.
+fn argon(hash: &Phc) -> Result<Argon2<'static>, password_hash::Error> {
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+    let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    Ok(Argon2::new(algorithm, version, Params::try_from(hash)?))
+}
+
+fn output(
+    argon: &Argon2<'_>,
+    password: &Password,
+    salt: &[u8],
+) -> Result<Output, password_hash::Error> {
+    let params = argon.params();
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let out = buffer.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+    memory::with_blocks(params.block_count(), |blocks| {
+        argon.hash_password_into_with_memory(password.bytes(), salt, out, blocks)
+    })?;
+    Ok(Output::new(out)?)
 }
 
 /// Whether the hash is of another cost than this one, so that it is to be replaced.
@@ -167,6 +210,57 @@ mod tests {
         assert!(verify(&password("right"), &hash));
         assert!(!verify(&password("wrong"), &hash));
         assert!(!verify(&password("right\n"), &hash));
+    }
+
+    /// The memory is used again as it was left, by hashes of other variants and costs too.
+    #[test]
+    fn agrees_with_stock_argon2_in_memory_that_is_used_again() {
+        use argon2::{CustomizedPasswordHasher as _, PasswordVerifier as _};
+
+        for (memory, iterations, lanes) in [(64, 2, 1), (8, 1, 1), (100, 3, 2), (64, 2, 1)] {
+            let params = || Params::new(memory, iterations, lanes, None).unwrap();
+            let cost = HashCost { memory_kib: memory, iterations, parallelism: lanes };
+            let ours = hash(&password("right"), &[2; 16], cost).unwrap();
+            let ours = ours.0.expose_secret();
+            Argon2::default().verify_password(b"right", ours).unwrap();
+            for (variant, version) in
+                [("argon2id", 0x13), ("argon2i", 0x13), ("argon2d", 0x13), ("argon2id", 0x10)]
+            {
+                let stock = Argon2::default()
+                    .hash_password_customized(
+                        b"right",
+                        &[2; 16],
+                        Some(variant),
+                        Some(version),
+                        params(),
+                    )
+                    .unwrap()
+                    .to_string();
+                if (variant, version) == ("argon2id", 0x13) {
+                    assert_eq!(ours, stock);
+                }
+                let stock = PasswordHash(stock.into());
+                assert!(verify(&password("right"), &stock), "{variant} {version}");
+                assert!(!verify(&password("wrong"), &stock), "{variant} {version}");
+            }
+        }
+    }
+
+    #[test]
+    fn proves_hashes_of_another_length_and_without_a_version() {
+        for length in [16, 64] {
+            let params = Params::new(8, 1, 1, Some(length)).unwrap();
+            let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let stock = argon2::PasswordHasher::hash_password_with_salt(&argon, b"p", &[1; 16]);
+            let stock = stock.unwrap().to_string();
+            let unversioned = stock.replace("v=19$", "");
+            assert_ne!(stock, unversioned);
+            for hash in [stock, unversioned] {
+                let hash = PasswordHash(hash.into());
+                assert!(verify(&password("p"), &hash));
+                assert!(!verify(&password("q"), &hash));
+            }
+        }
     }
 
     #[test]

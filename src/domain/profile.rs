@@ -172,10 +172,16 @@ pub struct Profile {
     pub lockout: LockoutPolicy,
 }
 
+/// The place of a profile in the table, for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProfileNumber(u16);
+
 /// The profiles and realms of this service.
 #[derive(Debug, Clone, Default)]
 pub struct Profiles {
     by_name: BTreeMap<ProfileName, Arc<Profile>>,
+    // In the order of their names. One beyond what a number can say is as good as not there.
+    by_number: Vec<Arc<Profile>>,
     realms: Vec<Realm>,
 }
 
@@ -189,14 +195,30 @@ impl Profiles {
         realms.extend(profiles.iter().filter_map(|profile| profile.realm.clone()));
         realms.sort();
         realms.dedup();
-        let by_name = profiles.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
-        Self { by_name, realms }
+        let by_name: BTreeMap<_, _> =
+            profiles.into_iter().map(|p| (p.name.clone(), Arc::new(p))).collect();
+        let by_number = by_name.values().take(usize::from(u16::MAX)).cloned().collect();
+        Self { by_name, by_number, realms }
     }
 
     /// Finds a profile by its name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Profile>> {
         self.by_name.iter().find(|(known, _)| known.as_str() == name).map(|(_, profile)| profile)
+    }
+
+    /// Answers what a profile is found by without its name, as long as the process lives: of one
+    /// that is not in the table, what none is found by.
+    #[must_use]
+    pub fn number(&self, name: &str) -> ProfileNumber {
+        let place = self.by_name.keys().position(|known| known.as_str() == name);
+        ProfileNumber(place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX))
+    }
+
+    /// Finds a profile by its number.
+    #[must_use]
+    pub fn numbered(&self, number: ProfileNumber) -> Option<&Arc<Profile>> {
+        self.by_number.get(usize::from(number.0))
     }
 
     /// Answers the profile that a request names; empty is `operation`.

@@ -10,14 +10,14 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 
 use super::accepted::{Accepted, refusal};
-use super::calls::{Issued, Origin, Refresh, Refreshed, Wait};
+use super::calls::{DenyReason, Issued, Origin, Refresh, Refreshed, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::{Error, Faults};
 use super::format::opaque::{self, MAX_RANDOM};
-use super::genuine::Genuine;
+use super::genuine::{Genuine, Unrecognised};
 use super::identity::{Realm, User, UserState};
-use super::knowledge::View;
+use super::knowledge::{Missing, Sight};
 use super::mint::{Draft, Made};
 use super::profile::{Format, Life, Profile, RefreshPolicy, RefreshRotation};
 use super::store::{
@@ -67,13 +67,15 @@ impl Core {
     ) -> Result<Refreshed, Error> {
         let Refresh { refresh_token, profile, realm } = request;
         let guard = self.read_guard(profile, &realm)?;
-        let keys = self.knowledge.keys();
-        match self.recognise(&keys, &refresh_token) {
+        match self.recognise(&self.knowledge.keys(), &refresh_token) {
             Ok(Genuine::Opaque(digest)) => {
                 self.refresh_rotating(origin, &refresh_token, digest, &guard).await
             }
-            Ok(Genuine::Jwt(..)) => self.refresh_fixed(&refresh_token, &guard).await,
-            Err(_) => Err(Error::TokenInvalid),
+            // What names an unknown key is judged by keys that are surely all there are.
+            Ok(Genuine::Jwt(..)) | Err(Unrecognised::UnknownKey) => {
+                self.refresh_fixed(&refresh_token, &guard).await
+            }
+            Err(Unrecognised::Forged | Unrecognised::RetiredKey) => Err(Error::TokenInvalid),
         }
     }
 
@@ -93,43 +95,37 @@ impl Core {
     }
 
     async fn refresh_fixed(&self, secret: &Secret, guard: &Guard) -> Result<Refreshed, Error> {
-        let mut keys = self.knowledge.keys();
-        loop {
-            let genuine = self.recognise(&keys, secret).map_err(refusal)?;
-            let view = self.knowledge.view().await?;
-            // The keys that are known now must say so, too.
-            if Arc::ptr_eq(&keys, &view.keys) {
-                let judged = self.judge_fixed(&view, &genuine, guard).await;
-                if self.knowledge.still_holds(&view) {
-                    let (accepted, grant_ends) = judged?;
-                    return self.refresh_accepted(&accepted, grant_ends).await;
-                }
-            }
-            keys = view.keys;
-        }
+        let (judged, _) = self.decide(|sight| self.judge_fixed(sight, secret, guard)).await?;
+        let (accepted, grant_ends) = judged.map_err(refusal)?;
+        self.refresh_accepted(&accepted, grant_ends).await
     }
 
     /// Judges a refresh token that does not rotate. Answers when its grant ends, too.
-    async fn judge_fixed(
+    fn judge_fixed(
         &self,
-        view: &View,
-        genuine: &Genuine,
+        sight: &Sight<'_>,
+        secret: &Secret,
         guard: &Guard,
-    ) -> Result<(Accepted, Option<Timestamp>), Error> {
-        let Genuine::Jwt(claims, profile) = genuine else { return Err(Error::TokenInvalid) };
+    ) -> Result<Result<(Accepted, Option<Timestamp>), DenyReason>, Missing> {
+        let (jwt, profile) = match self.recognise(sight.keys(), secret) {
+            Ok(Genuine::Jwt(jwt, profile)) => (jwt, profile),
+            Ok(Genuine::Opaque(_)) => return Ok(Err(DenyReason::WrongKind)),
+            Err(unrecognised) => return Ok(Err(unrecognised.into())),
+        };
         let fixed = profile.refresh.is_some_and(|p| p.rotation == RefreshRotation::Fixed);
-        if claims.kind != TokenKind::Refresh || !fixed || !guard.admits(profile) {
-            return Err(Error::TokenInvalid);
+        if jwt.claims.kind != TokenKind::Refresh || !fixed || !guard.admits(&profile) {
+            return Ok(Err(DenyReason::WrongKind));
         }
         let realm = guard.realm.as_ref();
-        let judged = self.judge_refresh_claims(view, (claims, profile), realm).await?;
-        let accepted = judged.map_err(refusal)?;
+        let accepted = match self.judge_refresh_claims(sight, (&jwt, &profile), realm)? {
+            Ok(accepted) => accepted,
+            Err(reason) => return Ok(Err(reason)),
+        };
         // A revocation is kept until its grant's end: nothing may outlive that.
-        let grant = self.knowledge.grant(view, claims.grant).await?.ok_or(Error::TokenInvalid)?;
-        if grant.revoked_at.is_some() {
-            return Err(Error::TokenInvalid);
+        match sight.grant(accepted.grant)? {
+            Some(grant) if !grant.is_revoked => Ok(Ok((accepted, grant.expires_at()))),
+            Some(_) | None => Ok(Err(DenyReason::RevokedToken)),
         }
-        Ok((accepted, grant.expires_at))
     }
 
     async fn refresh_accepted(

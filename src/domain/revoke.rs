@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::caller::{AuditOf, Caller};
-use super::calls::{DenyReason, Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
+use super::calls::{Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
 use super::format::jwt::Claims;
-use super::genuine::Genuine;
+use super::genuine::{Genuine, Unrecognised};
 use super::identity::{User, UserId};
 use super::store::{JtiRevocation, Order, Revoked};
 use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind};
@@ -82,29 +82,33 @@ impl Core {
         (guard, wait): (&str, Wait),
     ) -> Result<Ended, Error> {
         let caller = self.find_caller(origin).await?;
-        let keys = self.knowledge.keys();
-        match self.recognise(&keys, secret) {
+        let mut recognised = self.recognise(&self.knowledge.keys(), secret);
+        if let Err(Unrecognised::UnknownKey) = recognised {
+            // By keys that are surely all there are.
+            recognised = self.recognise(&self.knowledge.view().await?.keys, secret);
+        }
+        match recognised {
             // Of a key that was retired: as dead as it can be, once all have heard.
-            Err(DenyReason::RevokedToken) => {
+            Err(Unrecognised::RetiredKey) => {
                 self.knowledge.catch_up(wait).await?;
                 let keys = self.knowledge.view().await?.keys;
                 match self.recognise(&keys, secret) {
-                    Err(DenyReason::RevokedToken) => Ok(Ended { token: None, count: 0 }),
+                    Err(Unrecognised::RetiredKey) => Ok(Ended { token: None, count: 0 }),
                     Ok(_) | Err(_) => Err(undone_meanwhile()),
                 }
             }
-            Err(_) => Err(Error::TokenNotFound),
+            Err(Unrecognised::Forged | Unrecognised::UnknownKey) => Err(Error::TokenNotFound),
             Ok(Genuine::Opaque(digest)) => {
                 let row = self.store.find_token_by_digest(digest).await?;
                 let token = row.ok_or(Error::TokenNotFound)?;
                 let found = self.find(&token.id).await?.ok_or(Error::TokenNotFound)?;
                 self.revoke_found(origin, caller.as_ref(), found, (guard, wait)).await
             }
-            Ok(Genuine::Jwt(claims, profile)) => {
+            Ok(Genuine::Jwt(jwt, profile)) => {
                 if !guard.is_empty() && guard != profile.name.as_str() {
                     return Err(Error::TokenNotFound);
                 }
-                self.revoke_jwt(origin, caller.as_ref(), &claims, wait).await
+                self.revoke_jwt(origin, caller.as_ref(), &jwt.claims, wait).await
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Grants and tokens.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +11,13 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::clock::Timestamp;
+use super::facts::Weigh as _;
 use super::identity::{Generation, RoleId, UserId};
 use super::profile::ProfileName;
+
+mod id;
+
+pub use id::TokenId;
 
 /// What a token is for. Nothing accepts a token of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,34 +39,6 @@ pub enum TokenState {
     Expired,
     /// It or its grant was revoked.
     Revoked,
-}
-
-/// The public name of a token: a UUID, or `api_` and 21 characters. For a JWT it is the `jti`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(Arc<str>);
-
-impl TokenId {
-    /// Reads an id: 1 to 64 of `[A-Za-z0-9_-]`.
-    ///
-    /// # Errors
-    /// What is wrong with it, to follow a field's name.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.into())) } else { Err("is not the id of a token") }
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The id of a grant.
@@ -159,17 +137,34 @@ pub enum RoleChoice {
     /// None chosen: it follows its user.
     Inherit,
     /// These.
-    Only(BTreeSet<RoleId>),
+    Only(Arc<BTreeSet<RoleId>>),
 }
 
 impl RoleChoice {
-    /// The roles that it carries while its user has `held`.
-    #[must_use]
-    pub fn of(&self, held: &BTreeSet<RoleId>) -> BTreeSet<RoleId> {
+    /// These roles and no other.
+    pub fn only(roles: impl IntoIterator<Item = RoleId>) -> Self {
+        Self::Only(Arc::new(roles.into_iter().collect()))
+    }
+
+    /// Bytes that it keeps beside itself.
+    pub(super) fn heap(&self) -> usize {
         match self {
-            Self::Inherit => held.clone(),
-            Self::Only(chosen) => chosen.intersection(held).copied().collect(),
+            Self::Inherit => 0,
+            Self::Only(chosen) => chosen.heap(),
         }
+    }
+
+    /// The roles that it carries while its user has `held`, sorted.
+    pub fn of<'a>(
+        &'a self,
+        held: &'a BTreeSet<RoleId>,
+    ) -> impl Iterator<Item = RoleId> + Clone + 'a {
+        let chosen = match self {
+            Self::Inherit => None,
+            Self::Only(chosen) => Some(chosen),
+        };
+        let is_chosen = move |role: &RoleId| chosen.is_none_or(|chosen| chosen.contains(role));
+        held.iter().copied().filter(is_chosen)
     }
 }
 
@@ -245,13 +240,19 @@ impl KeyId {
     /// # Errors
     /// What is wrong with it, to follow a field's name.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        TokenId::parse(text).map(|id| Self(id.0)).map_err(|_| "is not the id of a key")
+        if id::is_id(text) { Ok(Self(text.into())) } else { Err("is not the id of a key") }
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Borrow<str> for KeyId {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -1,23 +1,55 @@
 //! The listener, and what it lets a peer do.
 
+use std::convert::Infallible;
+use std::io;
+use std::num::NonZero;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use http::{Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::body::Body;
 use tonic::transport::Server;
+use tower::Service;
 use tracing::info;
 
-use connection::Incoming;
+use super::Contract;
+use accepted::Accepted;
+use connection::{Connection, Open, Seat};
+use cores::Handed;
 
+mod accepted;
 mod connection;
+mod cores;
 
 #[cfg(test)]
 mod tests;
 
-/// What the listener lets a peer do.
+/// What keeps a listener from serving.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The transport broke.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// The machine gives no thread or no runtime for a core.
+    #[error("a thread that answers calls can't be started: {0}")]
+    Thread(#[source] io::Error),
+    /// A thread that answers calls has ended before its time.
+    #[error("a thread that answers calls broke off")]
+    BrokenOff,
+}
+
+/// What the listener lets a peer do, and what it answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// How many threads answer calls, each with connections of its own and nothing that could wait;
+    /// 0: the process's own runtime answers them.
+    pub cores: usize,
     /// How many calls may be open on one connection.
     pub streams_per_connection: u32,
     /// How many bytes of metadata a call may have.
@@ -38,6 +70,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            cores: 0,
             streams_per_connection: 256,
             metadata_bytes: 16 * 1024,
             greeting: Duration::from_secs(10),
@@ -49,18 +82,92 @@ impl Default for Limits {
     }
 }
 
-/// Serves the routes until `shutdown`; then takes no more connections, tells the open ones to end
-/// (GOAWAY), and waits for their calls, at most [`Limits::drain`]. What is open even then ends with
-/// the runtime.
+/// Serves connections until `shutdown`, on as many cores as the settings say, or all on this runtime
+/// where they say none.
+///
+/// At the shutdown it takes no more connections, tells the open ones to end (GOAWAY), and waits for
+/// their calls, at most [`Limits::drain`]. What is open even then ends with the runtime.
 ///
 /// # Errors
-/// As tonic's transport. A connection that can't be accepted or breaks is no error.
+/// [`ServeError`]. A connection that can't be accepted or breaks is no error.
 pub async fn serve(
     listener: TcpListener,
-    routes: Routes,
+    contract: Contract,
     limits: Limits,
     shutdown: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) -> Result<(), ServeError> {
+    match NonZero::new(limits.cores) {
+        None => serve_here(listener, contract.here(), limits, shutdown).await,
+        Some(cores) => {
+            let service = contract.apart(Handle::current());
+            serve_on_cores(listener, service, (cores, limits), shutdown).await
+        }
+    }
+}
+
+/// Serves all connections on the runtime that it is polled by.
+async fn serve_here<S: Served>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError>
+where
+    S::Future: Send,
+{
+    let open = Open::default();
+    let connections = Accepted::new(listener).map(move |stream| (stream, open.seat()));
+    serve_connections(connections, service, limits, shutdown).await
+}
+
+/// Serves connections on so many threads.
+async fn serve_on_cores<S: Served>(
+    listener: TcpListener,
+    service: S,
+    (cores, limits): (NonZero<usize>, Limits),
+    shutdown: CancellationToken,
+) -> Result<(), ServeError>
+where
+    S::Future: Send,
+{
+    let stop = shutdown.clone();
+    let serve_one = move |handed: UnboundedReceiver<Handed>| {
+        let connections = UnboundedReceiverStream::new(handed)
+            // One that this runtime can't watch is dropped.
+            .filter_map(|(stream, seat)| Some((TcpStream::from_std(stream).ok()?, seat)));
+        serve_connections(connections, service.clone(), limits, stop.clone())
+    };
+    cores::serve(Accepted::new(listener), cores, shutdown, serve_one).await
+}
+
+/// What a listener can serve.
+trait Served:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static
+{
+}
+
+impl<S> Served for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Serves connections on the runtime that it is polled by, until they have ended after the shutdown.
+async fn serve_connections<S: Served>(
+    connections: impl Stream<Item = (TcpStream, Seat)>,
+    service: S,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError>
+where
+    S::Future: Send,
+{
+    let stop = shutdown.clone();
+    let connections = connections.map(move |accepted| {
+        Connection::new(accepted, timeout(limits.greeting, stop.clone().cancelled_owned()))
+    });
     let served = Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
         .http2_max_header_list_size(limits.metadata_bytes)
@@ -73,17 +180,13 @@ pub async fn serve(
         // Without the grace that tonic has beside it: with one, it skips the GOAWAY and cuts the
         // connection with all of its calls.
         .max_connection_age(limits.connection_age)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            Incoming::new(listener, limits.greeting, shutdown.clone()),
-            shutdown.clone().cancelled_owned(),
-        );
+        .serve_with_incoming_shutdown(service, connections, shutdown.clone().cancelled_owned());
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(limits.drain).await;
     };
     tokio::select! {
-        result = served => result,
+        result = served => Ok(result?),
         () = drained => {
             info!("calls were still open when the time to end them was over");
             Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Response, Status};
@@ -18,8 +19,12 @@ use crate::pb::token_service_server::TokenServiceServer;
 
 mod audit;
 mod caller;
+mod checks;
 mod convert;
+mod decisions;
 mod directory;
+mod elsewhere;
+mod frame;
 mod health;
 mod keys;
 mod layers;
@@ -29,7 +34,7 @@ mod status;
 mod tokens;
 
 pub use health::Health;
-pub use listener::{Limits, serve};
+pub use listener::{Limits, ServeError, serve};
 
 /// What a client of any language takes unless it was told otherwise, so that a larger answer would
 /// fail there with less to read.
@@ -64,6 +69,10 @@ pub struct Settings {
 #[error("the compiled contract is damaged")]
 pub struct DescriptorError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
+use checks::{Checks, ChecksFirst};
+use decisions::Decisions;
+use elsewhere::Elsewhere;
+
 type Answer<T> = Result<Response<T>, Status>;
 
 /// All of our services: each file beside implements one.
@@ -71,16 +80,54 @@ type Answer<T> = Result<Response<T>, Status>;
 struct Services {
     core: Core,
     callers: caller::Callers,
+    decisions: Arc<Decisions>,
+}
+
+/// All services, ready to be called.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    routes: Routes,
+    checks: Arc<Checks>,
+}
+
+impl Contract {
+    /// The services for callers in this process.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// The services for a listener, all on the runtime that it is on.
+    fn here(self) -> ChecksFirst<Routes> {
+        let Self { routes, checks } = self;
+        ChecksFirst { checks, rest: routes }
+    }
+
+    /// The services for listeners on other runtimes: there, checks that memory can answer are
+    /// answered, and here all that may wait or work for long.
+    fn apart(self, runtime: Handle) -> ChecksFirst<Elsewhere<Routes>> {
+        let Self { routes, checks } = self;
+        ChecksFirst { checks, rest: Elsewhere::new(routes, runtime) }
+    }
 }
 
 /// Builds all services, in all layers: for the listener and for callers in this process alike.
 ///
 /// # Errors
 /// [`DescriptorError`] where this binary was not built right.
-pub fn routes(core: Core, settings: Settings, health: &Health) -> Result<Routes, DescriptorError> {
+pub fn contract(
+    core: Core,
+    settings: Settings,
+    health: &Health,
+) -> Result<Contract, DescriptorError> {
     let Settings { trusted_peers, reflection, max_deadline, max_request_bytes, shutdown } =
         settings;
-    let services = Arc::new(Services { core, callers: caller::Callers::new(trusted_peers) });
+    let decisions = Arc::<Decisions>::default();
+    let services = Arc::new(Services {
+        core: core.clone(),
+        callers: caller::Callers::new(trusted_peers),
+        decisions: Arc::clone(&decisions),
+    });
     macro_rules! limited {
         ($server:expr) => {
             $server
@@ -109,7 +156,10 @@ pub fn routes(core: Core, settings: Settings, health: &Health) -> Result<Routes,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ])
     .map_err(|e| DescriptorError(e.into()))?;
-    Ok(layers::around(routes, layers::Layers { rpcs, max_deadline, shutdown }))
+    let rpc = rpcs.get(checks::PATH);
+    let checks = Arc::new(Checks { core, decisions, rpc, max_deadline });
+    let routes = layers::around(routes, layers::Layers { rpcs, max_deadline, shutdown });
+    Ok(Contract { routes, checks })
 }
 
 fn described() -> tonic_reflection::server::Builder<'static> {

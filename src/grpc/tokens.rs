@@ -4,7 +4,7 @@ use tonic::{Request, Response};
 
 use super::caller::Proof;
 use super::{Answer, Services};
-use crate::domain::calls::{Check, CreateToken, ListTokens, Refresh, Revoke, Verdict};
+use crate::domain::calls::{Check, CreateToken, ListTokens, Refresh, Revoke};
 use crate::pb;
 use crate::pb::token_service_server::TokenService;
 
@@ -48,7 +48,7 @@ impl TokenService for Services {
         let origin = self.callers.origin(&request, proof)?;
         let asked = Check::try_from(request.into_inner())?;
         let verdict = self.core.authorize(&origin, asked).await?;
-        count(&verdict);
+        self.decisions.count(&verdict);
         Ok(Response::new(verdict.into()))
     }
 
@@ -79,17 +79,4 @@ impl TokenService for Services {
         let pb::GetCallerRequest {} = request.into_inner();
         Ok(Response::new(self.core.get_caller(&origin).await?.into()))
     }
-}
-
-fn count(verdict: &Verdict) {
-    let (decision, reason) = match verdict.denied {
-        None => (pb::Decision::Allow, pb::DenyReason::Unspecified),
-        Some(reason) => (pb::Decision::Deny, reason.into()),
-    };
-    metrics::counter!(
-        "tokend_decisions_total",
-        "decision" => decision.as_str_name(),
-        "reason" => reason.as_str_name(),
-    )
-    .increment(1);
 }

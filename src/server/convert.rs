@@ -4,7 +4,9 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, http};
-use crate::config::{Callers, DatabaseLoss as LossWord, Lifetime, Replica, Settings};
+use crate::config::{
+    Callers, DatabaseLoss as LossWord, Facts, Lifetime, Replica, Runtime, Settings,
+};
 use crate::domain::facts::Capacity;
 use crate::domain::hashing::PoolSize;
 use crate::domain::lease::{DatabaseLoss, Lease};
@@ -41,8 +43,13 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         },
         lease: lease(settings),
         loss: loss(&settings.replica),
-        capacity: Capacity { tokens: settings.facts.tokens, users: settings.facts.users },
+        capacity: capacity(&settings.facts),
     })
+}
+
+fn capacity(facts: &Facts) -> Capacity {
+    let Facts { tokens, jwts, users } = *facts;
+    Capacity { tokens, jwts, users }
 }
 
 fn lease(settings: &Settings) -> Lease {
@@ -80,6 +87,10 @@ pub(super) fn grpc(settings: &Settings, stop: &CancellationToken) -> grpc::Setti
 
 pub(super) fn grpc_limits(settings: &Settings) -> grpc::Limits {
     grpc::Limits {
+        cores: match settings.grpc.runtime {
+            Runtime::PerCore => threads(settings.grpc.cores),
+            Runtime::Shared => 0,
+        },
         streams_per_connection: settings.grpc.max_concurrent_streams,
         drain: settings.shutdown.grace,
         ..grpc::Limits::default()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::Faults;
 use crate::domain::error::Error as CoreError;
-use crate::grpc::DescriptorError;
+use crate::grpc::{DescriptorError, ServeError};
 use crate::rest::Clash;
 use crate::store::OpenError;
 use crate::store::lock::LockError;
@@ -88,7 +88,7 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
     /// A listener broke off.
     #[error("gRPC can't be served: {0}")]
-    Transport(#[from] tonic::transport::Error),
+    Grpc(#[from] ServeError),
     /// The machine refused something.
     #[error("the machine refused: {0}")]
     Machine(#[from] std::io::Error),

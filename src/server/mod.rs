@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
 use tracing::{info, warn};
 
 use crate::client::{InProcess, Upstream};
@@ -128,18 +127,18 @@ impl Server {
         let health = grpc::Health::new().await;
         // Listeners end when this is cancelled: after the health service has said so.
         let stop = CancellationToken::new();
-        let services = grpc::routes(core.clone(), convert::grpc(&settings, &stop), &health)?;
+        let contract = grpc::contract(core.clone(), convert::grpc(&settings, &stop), &health)?;
         let tasks = TaskTracker::new();
         tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
         tasks.spawn(keep_up(core.clone(), stop.clone()));
         let serving = tasks.spawn(grpc::serve(
             grpc,
-            services.clone(),
+            contract.clone(),
             convert::grpc_limits(&settings),
             stop.clone(),
         ));
         if let Some(listener) = rest {
-            let upstream = Upstream::in_process(services, InProcess::Shim);
+            let upstream = Upstream::in_process(contract.routes(), InProcess::Shim);
             let router = rest::router(upstream, settings.shim()?)?;
             tasks.spawn(http::serve(
                 listener,
@@ -218,9 +217,8 @@ async fn operator(settings: &Settings) -> Result<(Upstream, Opened), StartError>
     let opened = open::open(settings, Wiring::default(), lock).await?;
     let health = grpc::Health::new().await;
     let stop = CancellationToken::new();
-    let routes: Routes =
-        grpc::routes(opened.core.clone(), convert::grpc(settings, &stop), &health)?;
-    Ok((Upstream::in_process(routes, InProcess::Operator), opened))
+    let contract = grpc::contract(opened.core.clone(), convert::grpc(settings, &stop), &health)?;
+    Ok((Upstream::in_process(contract.routes(), InProcess::Operator), opened))
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

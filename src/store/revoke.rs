@@ -27,7 +27,7 @@ pub(super) async fn revoke_token(
     order: &Order,
 ) -> Answer<Committed<Option<Revoked>>> {
     let mut write = store.write(order).await?;
-    let found = token::Entity::find_by_id(id.as_str()).one(write.on()).await?;
+    let found = token::Entity::find_by_id(id.to_string()).one(write.on()).await?;
     let Some(found) = found.map(read_token).transpose()? else { return write.undone(None).await };
     // A grant is locked before its tokens, here as everywhere.
     let grant = lock_grant(&write, found.grant).await?;
@@ -49,7 +49,7 @@ pub(super) async fn revoke_token(
 pub(super) async fn end_token(write: &mut Write<'_>, token: &Token) -> Answer<()> {
     token::Entity::update_many()
         .col_expr(token::Column::RevokedAt, Expr::value(write.at().micros()))
-        .filter(token::Column::Id.eq(token.id.as_str()))
+        .filter(token::Column::Id.eq(token.id.to_string()))
         .exec(write.on())
         .await?;
     match token.digest {
@@ -155,7 +155,7 @@ async fn note_jti(
     grant: GrantId,
     until: Option<Timestamp>,
 ) -> Answer<()> {
-    insert_revocation(write, JTI, id.as_str(), grant, until).await?;
+    insert_revocation(write, JTI, &id.to_string(), grant, until).await?;
     write.change(Change::Jti { id: id.clone(), until });
     Ok(())
 }
@@ -181,7 +181,7 @@ async fn insert_revocation(
 }
 
 async fn lock_token(write: &Write<'_>, id: &TokenId) -> Answer<Option<Token>> {
-    let row = token::Entity::find_by_id(id.as_str()).lock_exclusive().one(write.on()).await?;
+    let row = token::Entity::find_by_id(id.to_string()).lock_exclusive().one(write.on()).await?;
     row.map(read_token).transpose()
 }
 

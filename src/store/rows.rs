@@ -207,7 +207,8 @@ pub(super) fn token_row(token: &Token) -> token::Model {
 fn read_role_choice(text: Option<&str>) -> Answer<RoleChoice> {
     let Some(text) = text else { return Ok(RoleChoice::Inherit) };
     let ids: Vec<String> = read("tokens.roles", serde_json::from_str(text))?;
-    ids.iter().map(|id| role_id(id)).collect::<Answer<_>>().map(RoleChoice::Only)
+    let ids: Vec<_> = ids.iter().map(|id| role_id(id)).collect::<Answer<_>>()?;
+    Ok(RoleChoice::only(ids))
 }
 
 fn role_choice_text(roles: &RoleChoice) -> Option<String> {

@@ -104,7 +104,7 @@ async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) 
         .filter(fits)
         .filter(live_token(at))
         .filter(live_grant(at))
-        .filter(token::Column::Id.is_not_in(new.iter().map(|token| token.id.as_str())))
+        .filter(token::Column::Id.is_not_in(new.iter().map(|token| token.id.to_string())))
         .order_by(last_use, Sort::Asc)
         .order_by_asc(token::Column::Id)
         .limit(u64::from(over))
@@ -118,7 +118,7 @@ async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) 
 
 /// Finds a token by its id, with its grant.
 pub(super) async fn find_token(store: &SeaStore, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
-    let found = token::Entity::find_by_id(id.as_str())
+    let found = token::Entity::find_by_id(id.to_string())
         .find_also_related(grant::Entity)
         .one(&store.readers)
         .await?;
@@ -163,7 +163,7 @@ fn older((time, id): &(Timestamp, TokenId)) -> Condition {
     let time = time.micros();
     let tied = Condition::all()
         .add(token::Column::CreatedAt.eq(time))
-        .add(token::Column::Id.lt(id.as_str()));
+        .add(token::Column::Id.lt(id.to_string()));
     Condition::any().add(token::Column::CreatedAt.lt(time)).add(tied)
 }
 
@@ -205,7 +205,7 @@ pub(super) async fn touch_tokens(store: &SeaStore, uses: &[(TokenId, Timestamp)]
     }
     // In one order, so that no two replicas wait for each other.
     let mut uses: Vec<_> = uses.iter().collect();
-    uses.sort_unstable_by_key(|(id, _)| id.as_str());
+    uses.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let transaction = store.begin().await?;
     for (id, at) in uses {
         let earlier = Condition::any()
@@ -213,7 +213,7 @@ pub(super) async fn touch_tokens(store: &SeaStore, uses: &[(TokenId, Timestamp)]
             .add(token::Column::LastUsedAt.lt(at.micros()));
         token::Entity::update_many()
             .col_expr(token::Column::LastUsedAt, Expr::value(at.micros()))
-            .filter(token::Column::Id.eq(id.as_str()))
+            .filter(token::Column::Id.eq(id.to_string()))
             .filter(earlier)
             .exec(&transaction)
             .await?;

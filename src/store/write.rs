@@ -106,7 +106,8 @@ async fn judge(transaction: &DatabaseTransaction, proof: &Proof) -> Answer<()> {
         }
     }
     if let Some(token) = token {
-        let row = token::Entity::find_by_id(token.as_str()).lock_shared().one(transaction).await?;
+        let row =
+            token::Entity::find_by_id(token.to_string()).lock_shared().one(transaction).await?;
         let jti = (changes::JTI.to_owned(), token.to_string());
         let revoked = revocation::Entity::find_by_id(jti).one(transaction).await?;
         if revoked.is_some() || row.is_some_and(|row| row.revoked_at.is_some()) {

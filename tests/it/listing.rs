@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tokend::domain::clock::Clock as _;
 use tokend::pb::{self, ErrorReason, TokenState};
 use tonic::Code;
 
-use crate::support::{Actor, World};
+use crate::support::{Actor, Session, Verdict, World};
 
 fn page(size: i32, token: &str) -> pb::ListTokensRequest {
     pb::ListTokensRequest { page_size: size, page_token: token.to_owned(), ..Default::default() }
@@ -183,4 +184,38 @@ async fn lists_users_and_roles_by_name() {
     let second = admin.list_roles(request).await.unwrap();
     let ids: Vec<_> = first.roles.into_iter().chain(second.roles).map(|role| role.id).collect();
     assert_eq!(ids, ["Alice", "Zed", "admin", "bob"]);
+}
+
+#[tokio::test]
+async fn notes_the_first_use_and_then_one_a_minute() {
+    let mut world = World::start().await;
+    let alice = world.user("alice").await;
+    let sessions = [alice.sign_in_to("azion").await, alice.sign_in().await];
+    let began = world.clock().now();
+    let check = async |world: &World| {
+        for session in &sessions {
+            assert_eq!(world.check(&session.operation).await, Verdict::Allow);
+        }
+    };
+    check(&world).await;
+    world.advance(Duration::from_secs(59));
+    check(&world).await;
+    // What was noted is written at the end.
+    world.restart().await;
+    for session in &sessions {
+        assert_eq!(last_use(&alice, session).await, Some(began.seconds()), "the first");
+    }
+    check(&world).await;
+    world.advance(Duration::from_mins(1));
+    check(&world).await;
+    world.restart().await;
+    for session in &sessions {
+        assert_eq!(last_use(&alice, session).await, Some(began.seconds() + 119), "a minute later");
+    }
+}
+
+async fn last_use(alice: &Actor, session: &Session) -> Option<i64> {
+    let request = pb::GetTokenRequest { token_id: session.token.id.clone() };
+    let token = alice.api().get_token(request).await.unwrap().token.unwrap();
+    token.last_use_time.map(|time| time.seconds)
 }

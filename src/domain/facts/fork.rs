@@ -9,9 +9,17 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 
-use super::{FactKey, Facts, Shelf};
+use arc_swap::ArcSwap;
+
+use super::{FactKey, Facts, Revoked, Shelf, Weigh};
+
+/// More than the model keeps, on one part of a shelf.
+const BYTES: usize = 64 << 10;
+
+/// Of sets that absence is asked of: few, for the model makes many.
+const SHARDS: usize = 2;
 
 /// Everything that a later call may depend on.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -21,11 +29,11 @@ pub(in crate::domain) struct Image {
     times: [u64; 2],
 }
 
-impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
+impl<K: Hash + Eq + Clone, V: Clone + Debug + Weigh> Shelf<K, V> {
     fn fork(&self) -> Self {
-        let fork = Self::new(16);
-        for (key, fact) in self.0.iter() {
-            fork.0.insert(key, fact);
+        let fork = Self::new(BYTES, BYTES);
+        for (key, fact) in self.iter() {
+            fork.insert(key, fact);
         }
         fork
     }
@@ -33,11 +41,18 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
     fn image<'a, N: Debug>(
         &'a self,
         name: impl Fn(&K) -> N + 'a,
-    ) -> impl Iterator<Item = String> + 'a
-    where
-        V: Debug,
-    {
-        self.0.iter().map(move |(key, fact)| format!("{:?} is {fact:?}", name(&key)))
+    ) -> impl Iterator<Item = String> + 'a {
+        self.iter().map(move |(key, fact)| format!("{:?} is {fact:?}", name(&key)))
+    }
+}
+
+impl Revoked {
+    fn fork(&self) -> Self {
+        let Self { tokens, grants } = self;
+        let fork = Self::new(SHARDS);
+        tokens.list().into_iter().for_each(|(id, until)| fork.tokens.insert(id, until));
+        grants.list().into_iter().for_each(|(id, until)| fork.grants.insert(id, until));
+        fork
     }
 }
 
@@ -63,10 +78,10 @@ impl Facts {
         Self {
             users: users.fork(),
             roles: roles.fork(),
-            anonymous: anonymous.fork(),
+            anonymous: ArcSwap::new(anonymous.load_full()),
             tokens: tokens.fork(),
             grants: grants.fork(),
-            revoked: RwLock::new(revoked.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            revoked: revoked.fork(),
             marks: Mutex::new(marks.lock().unwrap_or_else(PoisonError::into_inner).clone()),
             keys_mark: number(keys_mark),
             known: number(known),
@@ -97,12 +112,11 @@ impl Facts {
         let mut kept = BTreeSet::new();
         kept.extend(users.image(|id| *id));
         kept.extend(roles.image(|id| *id));
-        kept.extend(anonymous.image(Clone::clone));
+        kept.extend(anonymous.load().iter().map(|of| format!("{of:?}")));
         kept.extend(tokens.image(|digest| *digest.as_bytes()));
         kept.extend(grants.image(|id| *id));
-        let revoked = revoked.read().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(revoked.tokens.iter().map(|entry| format!("revoked: {entry:?}")));
-        kept.extend(revoked.grants.iter().map(|entry| format!("revoked: {entry:?}")));
+        kept.extend(revoked.tokens.list().iter().map(|entry| format!("revoked: {entry:?}")));
+        kept.extend(revoked.grants.list().iter().map(|entry| format!("revoked: {entry:?}")));
         let marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(marks.by_key.iter().map(|(key, seq)| match key {
             FactKey::Token(digest) => format!("mark of {:?}: {seq:?}", digest.as_bytes()),
@@ -139,11 +153,11 @@ impl Facts {
     /// Drops a fact, as a full shelf does.
     pub(in crate::domain) fn evict(&self, key: &FactKey) {
         match key {
-            FactKey::User(id) => drop(self.users.0.remove(id)),
-            FactKey::Role(id) => drop(self.roles.0.remove(id)),
-            FactKey::Anonymous(realm) => drop(self.anonymous.0.remove(realm)),
-            FactKey::Token(digest) => drop(self.tokens.0.remove(digest)),
-            FactKey::Grant(id) => drop(self.grants.0.remove(id)),
+            FactKey::User(id) => self.users.remove(id),
+            FactKey::Role(id) => self.roles.remove(id),
+            FactKey::Anonymous(realm) => self.change_anonymous(|all| drop(all.remove(realm))),
+            FactKey::Token(digest) => self.tokens.remove(digest),
+            FactKey::Grant(id) => self.grants.remove(id),
             FactKey::Keys => {}
         }
     }

@@ -1,8 +1,13 @@
 //! The JWTs and grants that were revoked. Absence means "allowed", so nothing is ever evicted.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hash};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use super::kept::Ends;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::Revocation;
 use crate::domain::token::{GrantId, TokenId};
@@ -10,37 +15,141 @@ use crate::domain::token::{GrantId, TokenId};
 /// How much longer than what it revokes a revocation is remembered.
 const SLACK: Duration = Duration::from_hours(24);
 
-/// What is revoked, each until when it matters (`None`: for ever).
-#[derive(Debug, Default, Clone)]
+/// Each check of a JWT asks here, so those of many cores must seldom meet.
+pub(super) const SHARDS: usize = 64;
+
+/// What is revoked.
+#[derive(Debug)]
 pub(super) struct Revoked {
     /// By `jti`.
-    pub(super) tokens: HashMap<TokenId, Option<Timestamp>>,
+    pub(super) tokens: Shards<TokenId>,
     /// By grant.
-    pub(super) grants: HashMap<GrantId, Option<Timestamp>>,
+    pub(super) grants: Shards<GrantId>,
 }
 
 impl Revoked {
+    pub(super) fn new(shards: usize) -> Self {
+        Self { tokens: Shards::new(shards), grants: Shards::new(shards) }
+    }
+
     /// Begins with what the database holds.
     pub(super) fn of(revocations: Vec<Revocation>) -> Self {
-        let mut revoked = Self::default();
+        let revoked = Self::new(SHARDS);
         for revocation in revocations {
             match revocation {
-                Revocation::Jti(id, until) => drop(revoked.tokens.insert(id, until)),
-                Revocation::Grant(id, until) => drop(revoked.grants.insert(id, until)),
+                Revocation::Jti(id, until) => revoked.tokens.insert(id, until),
+                Revocation::Grant(id, until) => revoked.grants.insert(id, until),
             }
         }
         revoked
     }
 
     /// Forgets what ended long ago.
-    pub(super) fn forget_ended(&mut self, now: Timestamp) {
-        let keep = |until: &Option<Timestamp>| until.is_none_or(|end| end.plus(SLACK) > now);
-        self.tokens.retain(|_, until| keep(until));
-        self.grants.retain(|_, until| keep(until));
+    pub(super) fn forget_ended(&self, now: Timestamp) {
+        self.tokens.forget_ended(now);
+        self.grants.forget_ended(now);
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.tokens.len() + self.grants.len()
+    }
+
+    /// How many bytes they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.tokens.bytes() + self.grants.bytes()
+    }
+}
+
+/// Ids, each until when it matters (`None`: for ever), in parts with a lock each.
+#[derive(Debug)]
+pub(super) struct Shards<K> {
+    hasher: RandomState,
+    shards: Box<[Shard<K>]>,
+}
+
+/// A part, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard<K> {
+    // How many it has. Whoever reads zero here need not write into the lock.
+    count: AtomicUsize,
+    until: RwLock<HashMap<K, Ends>>,
+}
+
+impl<K: Hash + Eq> Shards<K> {
+    fn new(shards: usize) -> Self {
+        let empty = || Shard { count: AtomicUsize::new(0), until: RwLock::default() };
+        Self {
+            hasher: RandomState::new(),
+            shards: std::iter::repeat_with(empty).take(shards.max(1)).collect(),
+        }
+    }
+
+    /// Whether an id is among them.
+    pub(super) fn contains(&self, id: &K) -> bool {
+        let Some(shard) = self.shard(id) else { return false };
+        shard.count.load(Ordering::Acquire) > 0 && shard.read().contains_key(id)
+    }
+
+    /// Adds an id. Before this returns, whoever asks finds it.
+    pub(super) fn insert(&self, id: K, until: Option<Timestamp>) {
+        if let Some(shard) = self.shard(&id) {
+            let mut ids = shard.write();
+            ids.insert(id, until.into());
+            shard.count.store(ids.len(), Ordering::Release);
+        }
+    }
+
+    fn forget_ended(&self, now: Timestamp) {
+        let is_needed = |until: &Ends| until.at().is_none_or(|end| end.plus(SLACK) > now);
+        for shard in &self.shards {
+            if shard.read().values().all(is_needed) {
+                continue;
+            }
+            let mut ids = shard.write();
+            ids.retain(|_, until| is_needed(until));
+            shard.count.store(ids.len(), Ordering::Release);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.count.load(Ordering::Acquire)).sum()
+    }
+
+    fn bytes(&self) -> usize {
+        // A byte beside each place, of which seven in eight may be taken.
+        let places = |shard: &Shard<K>| shard.read().capacity() * 8 / 7;
+        let places: usize = self.shards.iter().map(places).sum();
+        places * (size_of::<(K, Ends)>() + 1)
+    }
+
+    /// The one part that an id can be in. There is always one.
+    fn shard(&self, id: &K) -> Option<&Shard<K>> {
+        let count = u64::try_from(self.shards.len()).ok()?;
+        let place = self.hasher.hash_one(id).checked_rem(count)?;
+        self.shards.get(usize::try_from(place).ok()?)
+    }
+
+    /// Goes through all of them.
+    #[cfg(test)]
+    pub(super) fn list(&self) -> Vec<(K, Option<Timestamp>)>
+    where
+        K: Clone,
+    {
+        let list = |shard: &Shard<K>| -> Vec<_> {
+            shard.read().iter().map(|(id, until)| (id.clone(), until.at())).collect()
+        };
+        self.shards.iter().flat_map(list).collect()
+    }
+}
+
+impl<K> Shard<K> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<K, Ends>> {
+        self.until.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<K, Ends>> {
+        self.until.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

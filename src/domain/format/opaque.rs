@@ -12,15 +12,59 @@ use super::super::token::Secret;
 
 /// The most random bytes that a form holds.
 pub const MAX_RANDOM: usize = 24;
+const MAX_DIGITS: usize = 43;
 
-const HEX: &[u8] = b"0123456789abcdef";
-const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const FORMS: [OpaqueForm; 5] =
+    [OpaqueForm::Tkd, OpaqueForm::Tkr, OpaqueForm::Hex40, OpaqueForm::Base36x32, OpaqueForm::Apnz];
+
+static HEX: Alphabet = Alphabet::new(b"0123456789abcdef");
+static BASE36: Alphabet = Alphabet::new(b"0123456789abcdefghijklmnopqrstuvwxyz");
+static BASE62: Alphabet =
+    Alphabet::new(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+/// How many digits of any of the alphabets fit into 64 bits for certain.
+const DIGITS_AT_ONCE: usize = 10;
+
+/// The digits of a form, both ways.
+struct Alphabet {
+    digits: &'static [u8],
+    /// By the byte: what it stands for, or [`Self::NONE`].
+    values: [u8; 256],
+}
+
+impl Alphabet {
+    const NONE: u8 = u8::MAX;
+
+    #[expect(clippy::indexing_slicing, reason = "the compiler runs it, and would refuse")]
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most 62")]
+    const fn new(digits: &'static [u8]) -> Self {
+        let mut values = [Self::NONE; 256];
+        let mut value = 0;
+        while value < digits.len() {
+            values[digits[value] as usize] = value as u8;
+            value += 1;
+        }
+        Self { digits, values }
+    }
+
+    const fn base(&self) -> u64 {
+        self.digits.len() as u64
+    }
+
+    fn value(&self, digit: u8) -> Option<u64> {
+        let value = self.values.get(usize::from(digit)).copied().unwrap_or(Self::NONE);
+        (value != Self::NONE).then(|| u64::from(value))
+    }
+
+    fn digit(&self, value: u64) -> u8 {
+        usize::try_from(value).ok().and_then(|at| self.digits.get(at)).copied().unwrap_or(b'0')
+    }
+}
 
 /// How a form is laid out.
 struct Layout {
     prefix: &'static str,
-    alphabet: &'static [u8],
+    alphabet: &'static Alphabet,
     digits: usize,
     random_bytes: usize,
     check_bits: u32,
@@ -29,28 +73,28 @@ struct Layout {
 const fn layout(form: OpaqueForm) -> Layout {
     match form {
         OpaqueForm::Hex40 => {
-            Layout { prefix: "", alphabet: HEX, digits: 40, random_bytes: 16, check_bits: 32 }
+            Layout { prefix: "", alphabet: &HEX, digits: 40, random_bytes: 16, check_bits: 32 }
         }
         OpaqueForm::Base36x32 => {
-            Layout { prefix: "", alphabet: BASE36, digits: 32, random_bytes: 16, check_bits: 37 }
+            Layout { prefix: "", alphabet: &BASE36, digits: 32, random_bytes: 16, check_bits: 37 }
         }
         OpaqueForm::Apnz => Layout {
             prefix: "apnz_",
-            alphabet: BASE62,
+            alphabet: &BASE62,
             digits: 35,
             random_bytes: 20,
             check_bits: 48,
         },
         OpaqueForm::Tkd => Layout {
             prefix: "tkd_",
-            alphabet: BASE62,
+            alphabet: &BASE62,
             digits: 43,
             random_bytes: 24,
             check_bits: 64,
         },
         OpaqueForm::Tkr => Layout {
             prefix: "tkr_",
-            alphabet: BASE62,
+            alphabet: &BASE62,
             digits: 43,
             random_bytes: 24,
             check_bits: 64,
@@ -72,8 +116,9 @@ pub fn write(
     let random = random.get(..layout.random_bytes).unwrap_or(random);
     let check = check(&layout, profile, key, random);
     let number = Number::from_bytes(random).shifted_left(layout.check_bits).with_low(check);
-    let mut text = layout.prefix.to_owned();
-    text.push_str(&number.digits(layout.alphabet, layout.digits));
+    let mut text = String::with_capacity(layout.prefix.len() + layout.digits);
+    text.push_str(layout.prefix);
+    number.write_digits(layout.alphabet, layout.digits, &mut text);
     Secret::new(text)
 }
 
@@ -81,7 +126,8 @@ pub fn write(
 #[derive(Clone, PartialEq, Eq)]
 pub struct Read {
     form: OpaqueForm,
-    random: Vec<u8>,
+    // Behind as many zeros as the form holds less of them.
+    random: [u8; MAX_RANDOM],
     check: u64,
 }
 
@@ -91,9 +137,13 @@ impl fmt::Debug for Read {
     }
 }
 
-/// Reads a secret, if it is written in this form.
+/// Reads a secret, if it is written in one of the forms. No text is written in two.
 #[must_use]
-pub fn read(form: OpaqueForm, text: &str) -> Option<Read> {
+pub fn read(text: &str) -> Option<Read> {
+    FORMS.into_iter().find_map(|form| read_as(form, text))
+}
+
+fn read_as(form: OpaqueForm, text: &str) -> Option<Read> {
     let layout = layout(form);
     let digits = text.strip_prefix(layout.prefix)?;
     if digits.len() != layout.digits {
@@ -106,11 +156,19 @@ pub fn read(form: OpaqueForm, text: &str) -> Option<Read> {
 }
 
 impl Read {
+    /// The form in which it is written.
+    #[must_use]
+    pub const fn form(&self) -> OpaqueForm {
+        self.form
+    }
+
     /// Whether the check is the one that this key makes for this profile.
     #[must_use]
     pub fn is_genuine(&self, profile: &str, key: &hmac::Key) -> bool {
         // A plain comparison: who learns the check bit by bit has learnt nothing that opens.
-        check(&layout(self.form), profile, key, &self.random) == self.check
+        let layout = layout(self.form);
+        let (_, random) = self.random.split_at(MAX_RANDOM - layout.random_bytes);
+        check(&layout, profile, key, random) == self.check
     }
 }
 
@@ -132,39 +190,46 @@ struct Number([u64; 4]);
 
 impl Number {
     fn from_bytes(bytes: &[u8]) -> Self {
-        let mut number = Self([0; 4]);
-        for byte in bytes {
+        bytes.chunks(4).fold(Self([0; 4]), |number, chunk| {
+            let value = chunk.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
             // At most 24 bytes come in, so nothing is carried out.
-            number = number.times_plus(256, u64::from(*byte)).unwrap_or(number);
-        }
-        number
-    }
-
-    /// The lowest bytes, if it fits into so many.
-    fn to_bytes(self, count: usize) -> Option<Vec<u8>> {
-        let mut all: Vec<u8> = self.0.iter().rev().flat_map(|limb| limb.to_be_bytes()).collect();
-        let bytes = all.split_off(all.len().checked_sub(count)?);
-        all.iter().all(|byte| *byte == 0).then_some(bytes)
-    }
-
-    fn from_digits(alphabet: &[u8], digits: &[u8]) -> Option<Self> {
-        let base = alphabet.len() as u64;
-        digits.iter().try_fold(Self([0; 4]), |number, digit| {
-            let value = alphabet.iter().position(|known| known == digit)?;
-            number.times_plus(base, value as u64)
+            number.times_plus(1 << (8 * chunk.len()), value).unwrap_or(number)
         })
     }
 
-    fn digits(mut self, alphabet: &[u8], count: usize) -> String {
-        let mut text = vec!['0'; count];
-        for place in text.iter_mut().rev() {
-            let digit = self.divide(alphabet.len() as u64);
-            *place = usize::try_from(digit)
-                .ok()
-                .and_then(|digit| alphabet.get(digit))
-                .map_or('0', |digit| char::from(*digit));
+    /// The lowest `count` bytes at the end, if it fits into them.
+    fn to_bytes(self, count: usize) -> Option<[u8; MAX_RANDOM]> {
+        let [a, b, c, d] = self.0;
+        let mut bytes = [0; MAX_RANDOM];
+        for (place, limb) in bytes.chunks_exact_mut(8).zip([c, b, a]) {
+            place.copy_from_slice(&limb.to_be_bytes());
         }
-        text.into_iter().collect()
+        let (above, _) = bytes.split_at(MAX_RANDOM.checked_sub(count)?);
+        (d == 0 && above.iter().all(|byte| *byte == 0)).then_some(bytes)
+    }
+
+    fn from_digits(alphabet: &Alphabet, digits: &[u8]) -> Option<Self> {
+        digits.chunks(DIGITS_AT_ONCE).try_fold(Self([0; 4]), |number, chunk| {
+            let (mut factor, mut value) = (1, 0);
+            for digit in chunk {
+                factor *= alphabet.base();
+                value = value * alphabet.base() + alphabet.value(*digit)?;
+            }
+            number.times_plus(factor, value)
+        })
+    }
+
+    fn write_digits(mut self, alphabet: &Alphabet, count: usize, text: &mut String) {
+        let mut digits = [0; MAX_DIGITS];
+        let (digits, _) = digits.split_at_mut(count.min(MAX_DIGITS));
+        for chunk in digits.rchunks_mut(DIGITS_AT_ONCE) {
+            let mut value = self.divide(chunk.iter().map(|_| alphabet.base()).product());
+            for place in chunk.iter_mut().rev() {
+                *place = alphabet.digit(value % alphabet.base());
+                value /= alphabet.base();
+            }
+        }
+        text.extend(digits.iter().copied().map(char::from));
     }
 
     /// `self · factor + more`, if that fits.
@@ -235,14 +300,6 @@ mod tests {
 
     use super::*;
 
-    const FORMS: [OpaqueForm; 5] = [
-        OpaqueForm::Hex40,
-        OpaqueForm::Base36x32,
-        OpaqueForm::Apnz,
-        OpaqueForm::Tkd,
-        OpaqueForm::Tkr,
-    ];
-
     fn key(byte: u8) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32])
     }
@@ -266,11 +323,37 @@ mod tests {
         }
     }
 
+    /// Whatever changes here would no longer know the tokens that are out.
+    #[test]
+    fn writes_what_it_has_always_written() {
+        let random = std::array::from_fn(|at| 7 * u8::try_from(at).unwrap() + 1);
+        let texts = FORMS.map(|form| write(form, "p", &key(1), &random).expose().to_owned());
+        let known = [
+            "tkd_0FAE0br7FNXNSiMwMIFF0C1t0KyYFUbUS2lkITSHTcu",
+            "tkr_0FAE0br7FNXNSiMwMIFF0C1t0KyYFUbUM5ScVKVn4Fu",
+            "01080f161d242b323940474e555c636acf6c705b",
+            "03usw7gxf5nazvc3kllgjcjnnrb7sbco",
+            "apnz_0BlKehJPIXFvC5I7se73KhsLhY0ebhfWODQ",
+        ];
+        assert_eq!(texts, known);
+    }
+
+    #[test]
+    fn refuses_a_number_that_does_not_fit() {
+        assert!(read(&"f".repeat(40)).is_some());
+        for text in ["z".repeat(32), "z".repeat(35), "z".repeat(43)] {
+            for prefix in ["", "apnz_", "tkd_", "tkr_"] {
+                assert!(read(&format!("{prefix}{text}")).is_none(), "{prefix}{text}");
+            }
+        }
+    }
+
     #[test]
     fn tells_a_made_one_from_one_of_another_key_or_profile() {
         for form in FORMS {
             let secret = write(form, "azion", &key(1), &[9; MAX_RANDOM]);
-            let read = read(form, secret.expose()).unwrap();
+            let read = super::read(secret.expose()).unwrap();
+            assert_eq!(read.form(), form);
             assert!(read.is_genuine("azion", &key(1)));
             assert!(!read.is_genuine("azion", &key(2)));
             assert!(!read.is_genuine("other", &key(1)));
@@ -282,9 +365,11 @@ mod tests {
         fn reads_what_it_wrote(random: [u8; MAX_RANDOM], form in 0..FORMS.len()) {
             let form = FORMS[form];
             let secret = write(form, "p", &key(1), &random);
-            let read = read(form, secret.expose()).unwrap();
+            let read = super::read(secret.expose()).unwrap();
+            prop_assert_eq!(read.form(), form);
             prop_assert!(read.is_genuine("p", &key(1)));
-            prop_assert_eq!(&read.random[..], &random[..layout(form).random_bytes]);
+            let count = layout(form).random_bytes;
+            prop_assert_eq!(&read.random[MAX_RANDOM - count..], &random[..count]);
         }
 
         #[test]
@@ -294,13 +379,12 @@ mod tests {
             let at = at % text.len();
             text[at] = if text[at] == b'1' { b'2' } else { b'1' };
             let text = String::from_utf8(text).unwrap();
-            prop_assert!(!read(form, &text).is_some_and(|read| read.is_genuine("p", &key(1))));
+            prop_assert!(!read(&text).is_some_and(|read| read.is_genuine("p", &key(1))));
         }
 
         #[test]
-        fn never_panics_on_what_is_no_token(text in ".{0,64}", form in 0..FORMS.len()) {
-            let form = FORMS[form];
-            prop_assert!(!read(form, &text).is_some_and(|read| read.is_genuine("p", &key(1))));
+        fn never_panics_on_what_is_no_token(text in ".{0,64}") {
+            prop_assert!(!read(&text).is_some_and(|read| read.is_genuine("p", &key(1))));
         }
     }
 }

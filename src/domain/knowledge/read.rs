@@ -1,16 +1,17 @@
 //! Facts, kept or read: whoever misses one reads it, once for all who ask.
 
 use std::future::Future;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use super::{Knowledge, Known, MOST_TRIES, View, restless};
+use crate::domain::clock::Timestamp;
 use crate::domain::error::Error;
-use crate::domain::facts::{Fact, FactKey, Facts, Kept, Shelf};
+use crate::domain::facts::{Fact, FactKey, GrantFact, Kept, TokenFact};
 use crate::domain::identity::{Realm, Role, RoleId, User, UserId};
 use crate::domain::keys::KeyRing;
+use crate::domain::profile::Profiles;
 use crate::domain::store::{Answer, Seq};
-use crate::domain::token::{Grant, GrantId, Token, TokenDigest};
+use crate::domain::token::{GrantId, TokenDigest};
 
 impl Knowledge {
     /// Finds a user.
@@ -19,9 +20,9 @@ impl Knowledge {
     /// [`Error::Unavailable`].
     pub async fn user(&self, view: &View, id: UserId) -> Result<Fact<User>, Error> {
         let facts = view.facts();
-        let read = || self.store.find_user(id);
-        let keep = |user, as_of| facts.keep_user(id, user, as_of);
-        self.fact(facts, (&facts.users, id, FactKey::User(id)), read, keep).await
+        let place = Place { key: || FactKey::User(id), kept: || facts.kept_user(id) };
+        let read = || async { Ok(self.store.find_user(id).await?.map(Arc::new)) };
+        self.fact(view, place, read, |user, as_of| facts.keep_user(id, user, as_of)).await
     }
 
     /// Finds a role.
@@ -30,9 +31,9 @@ impl Knowledge {
     /// [`Error::Unavailable`].
     pub async fn role(&self, view: &View, id: RoleId) -> Result<Fact<Role>, Error> {
         let facts = view.facts();
-        let read = || self.store.find_role(id);
-        let keep = |role, as_of| facts.keep_role(id, role, as_of);
-        self.fact(facts, (&facts.roles, id, FactKey::Role(id)), read, keep).await
+        let place = Place { key: || FactKey::Role(id), kept: || facts.kept_role(id) };
+        let read = || async { Ok(self.store.find_role(id).await?.map(Arc::new)) };
+        self.fact(view, place, read, |role, as_of| facts.keep_role(id, role, as_of)).await
     }
 
     /// Finds what everyone in a realm holds.
@@ -41,58 +42,71 @@ impl Knowledge {
     /// [`Error::Unavailable`].
     pub async fn anonymous(&self, view: &View, realm: &Realm) -> Result<Fact<Role>, Error> {
         let facts = view.facts();
-        let read = || self.store.find_anonymous(realm);
-        let keep = |role, as_of| facts.keep_anonymous(realm, role, as_of);
-        let place = (&facts.anonymous, realm.clone(), FactKey::Anonymous(realm.clone()));
-        self.fact(facts, place, read, keep).await
+        let key = || FactKey::Anonymous(realm.clone());
+        let place = Place { key, kept: || facts.kept_anonymous(realm) };
+        let read = || async { Ok(self.store.find_anonymous(realm).await?.map(Arc::new)) };
+        self.fact(view, place, read, |role, as_of| facts.keep_anonymous(realm, role, as_of)).await
     }
 
-    /// Finds an opaque token.
+    /// Finds an opaque token, of one of these profiles or of one that is no more.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn token(&self, view: &View, digest: TokenDigest) -> Result<Fact<Token>, Error> {
+    pub async fn token(
+        &self,
+        view: &View,
+        digest: TokenDigest,
+        profiles: &Profiles,
+    ) -> Result<Option<TokenFact>, Error> {
         let facts = view.facts();
-        let read = || self.store.find_token_by_digest(digest);
-        let keep = |token, as_of| facts.keep_token(digest, token, as_of);
-        self.fact(facts, (&facts.tokens, digest, FactKey::Token(digest)), read, keep).await
+        let place = Place { key: || FactKey::Token(digest), kept: || facts.kept_token(&digest) };
+        let read = || async {
+            let row = self.store.find_token_by_digest(digest).await?;
+            Ok(row.map(|row| TokenFact::of(row, profiles)))
+        };
+        self.fact(view, place, read, |token, as_of| facts.keep_token(digest, token, as_of)).await
     }
 
     /// Finds a grant.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn grant(&self, view: &View, id: GrantId) -> Result<Fact<Grant>, Error> {
+    pub async fn grant(&self, view: &View, id: GrantId) -> Result<Option<GrantFact>, Error> {
         let facts = view.facts();
-        let read = || self.store.find_grant(id);
-        let keep = |grant, as_of| facts.keep_grant(id, grant, as_of);
-        self.fact(facts, (&facts.grants, id, FactKey::Grant(id)), read, keep).await
+        let place = Place { key: || FactKey::Grant(id), kept: || facts.kept_grant(id) };
+        let read = || async { Ok(self.store.find_grant(id).await?.as_ref().map(GrantFact::of)) };
+        self.fact(view, place, read, |grant, as_of| facts.keep_grant(id, grant, as_of)).await
     }
 
-    async fn fact<K, V, F>(
+    /// Remembers with an opaque token, where it is kept, that its use was noted.
+    pub fn note_token(&self, digest: &TokenDigest, now: Timestamp) {
+        self.known.load().facts.note_token(digest, now);
+    }
+
+    async fn fact<V, F>(
         &self,
-        facts: &Facts,
-        (kept, key, fact): (&Shelf<K, V>, K, FactKey),
+        view: &View,
+        place: Place<impl Fn() -> FactKey + Send, impl Fn() -> Option<V> + Send>,
         read: impl Fn() -> F + Send,
-        keep: impl Fn(Fact<V>, Seq) -> Kept + Send,
-    ) -> Result<Fact<V>, Error>
+        keep: impl Fn(V, Seq) -> Kept + Send,
+    ) -> Result<V, Error>
     where
-        K: Hash + Eq + Clone + Send + Sync,
-        V: Send + Sync,
-        F: Future<Output = Answer<Option<V>>> + Send,
+        V: Clone + Send,
+        F: Future<Output = Answer<V>> + Send,
     {
-        if let Some(found) = kept.get(&key) {
+        let Place { key, kept } = place;
+        if let Some(found) = kept() {
             return Ok(found);
         }
         // Calls that miss the same fact share one read.
-        let _turn = self.loads.turn(fact).await;
-        if let Some(found) = kept.get(&key) {
+        let _turn = self.loads.turn(key()).await;
+        if let Some(found) = kept() {
             return Ok(found);
         }
         for _ in 0..MOST_TRIES {
-            let as_of = facts.known();
+            let as_of = view.facts().known();
             metrics::counter!("tokend_fact_reads_total").increment(1);
-            let value = read().await?.map(Arc::new);
+            let value = read().await?;
             match keep(value.clone(), as_of) {
                 Kept::Yes => return Ok(value),
                 Kept::Stale => {}
@@ -111,4 +125,10 @@ impl Knowledge {
         known.keys.store(Arc::new(KeyRing::open(&rows, &self.master, as_of)?));
         Ok(())
     }
+}
+
+/// Where a fact is kept, and what its readers take turns by.
+struct Place<K, G> {
+    key: K,
+    kept: G,
 }

@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::database::{About, Page, Row};
 use super::{Target, instant, lease};
 use crate::domain::clock::Timestamp;
-use crate::domain::facts::{Capacity, Caught, FactKey, Facts, Image, Kept};
+use crate::domain::facts::{Capacity, Caught, FactKey, Facts, Image, Kept, TokenFact};
 use crate::domain::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
-use crate::domain::profile::ProfileName;
+use crate::domain::profile::{ProfileName, Profiles};
 use crate::domain::store::{Change, GrantChange, Mark, More, Revocation, Seq, Tail, Terms};
 use crate::domain::token::{GrantId, KeyId, RoleChoice, Token, TokenDigest, TokenId, TokenKind};
 
-const CAPACITY: Capacity = Capacity { tokens: 16, users: 16 };
+const CAPACITY: Capacity = Capacity { tokens: 4096, jwts: 4096, users: 65_536 };
 
 const ID: Uuid = Uuid::from_u128(1);
 
@@ -176,9 +176,7 @@ impl Library {
 
     fn keep(&self, facts: &Facts, (about, is_changed): (About, bool), as_of: Seq) -> Kept {
         match self.key(about) {
-            FactKey::Token(digest) => {
-                facts.keep_token(digest, Some(Arc::new(token(is_changed))), as_of)
-            }
+            FactKey::Token(digest) => facts.keep_token(digest, Some(token(is_changed)), as_of),
             FactKey::User(id) => facts.keep_user(id, Some(Arc::new(user(is_changed))), as_of),
             FactKey::Role(id) => facts.keep_role(id, Some(Arc::new(role(is_changed))), as_of),
             FactKey::Anonymous(_) | FactKey::Grant(_) | FactKey::Keys => {
@@ -193,13 +191,13 @@ impl Library {
         match (about, self.target) {
             (About::Nothing, _) => panic!("it is about nothing"),
             (About::Role, _) => {
-                facts.roles.get(&RoleId(ID)).map(|role| !role.unwrap().description.is_empty())
+                facts.kept_role(RoleId(ID)).map(|role| !role.unwrap().description.is_empty())
             }
             (About::Target, Target::Token) => {
-                facts.tokens.get(&digest()).map(|token| token.unwrap().revoked_at.is_some())
+                facts.kept_token(&digest()).map(|token| token.unwrap().is_revoked)
             }
             (About::Target, Target::User) => {
-                facts.users.get(&UserId(ID)).map(|user| user.unwrap().state == UserState::Disabled)
+                facts.kept_user(UserId(ID)).map(|user| user.unwrap().state == UserState::Disabled)
             }
             (About::Target, Target::Jti) => Some(facts.is_jti_revoked(&jti())),
             (About::Target, Target::Grant) => Some(facts.is_grant_revoked(GrantId(ID))),
@@ -236,8 +234,8 @@ fn jti() -> TokenId {
 
 const THEN: Timestamp = Timestamp::from_micros(0);
 
-fn token(is_revoked: bool) -> Token {
-    Token {
+fn token(is_revoked: bool) -> TokenFact {
+    let row = Token {
         id: jti(),
         user: UserId(ID),
         grant: GrantId(ID),
@@ -251,7 +249,8 @@ fn token(is_revoked: bool) -> Token {
         expires_at: None,
         revoked_at: is_revoked.then_some(THEN),
         last_used_at: None,
-    }
+    };
+    TokenFact::of(row, &Profiles::default())
 }
 
 /// A user: disabled, or without their role, which is the same to the model.

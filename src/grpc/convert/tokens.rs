@@ -196,7 +196,7 @@ impl From<TokenSummary> for pb::TokenSummary {
     fn from(token: TokenSummary) -> Self {
         let TokenSummary { id, grant, profile, kind, roles, expires_at } = token;
         Self {
-            id: id.as_str().to_owned(),
+            id: id.to_string(),
             grant_id: grant.to_string(),
             profile: profile.as_str().to_owned(),
             kind: pb::TokenKind::from(kind).into(),
@@ -224,7 +224,7 @@ impl From<TokenView> for pb::Token {
             last_used_at,
         } = token;
         Self {
-            id: id.as_str().to_owned(),
+            id: id.to_string(),
             user_id: user.to_string(),
             grant_id: grant.to_string(),
             display_name,

@@ -11,7 +11,7 @@ use tonic::body::Body;
 use crate::grpc::status;
 
 /// Answers how long a call may take. A `grpc-timeout` that can't be read counts as none.
-pub(super) fn of(headers: &HeaderMap, max: Duration) -> Duration {
+pub(in crate::grpc) fn of(headers: &HeaderMap, max: Duration) -> Duration {
     let granted = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
     granted.map_or(max, |granted| granted.saturating_sub(margin(granted)).min(max))
 }

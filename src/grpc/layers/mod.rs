@@ -16,16 +16,17 @@ use tower::Service;
 use tower::layer::layer_fn;
 use tracing::{Instrument as _, info_span};
 
-mod deadline;
+pub(super) mod deadline;
 mod outcome;
 mod panic;
-mod request_id;
+pub(super) mod request_id;
 mod rpc;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) use rpc::Rpcs;
+pub(super) use outcome::Tally;
+pub(super) use rpc::{Rpc, Rpcs};
 
 /// What the layers need to know.
 #[derive(Debug)]

@@ -13,69 +13,66 @@ use tonic::codegen::Bytes;
 use tonic::{Code, Status};
 use tracing::{Span, debug};
 
-use super::rpc::Rpc;
+use super::rpc::{Rpc, name};
 use crate::grpc::status;
 
 /// A call on its way. Dropped, it is counted with the code that it ended with.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(in crate::grpc) struct Tally {
     rpc: Arc<Rpc>,
     span: Span,
     started: Instant,
-    /// `None` while no end was seen: a call dropped before it was cancelled.
-    code: Option<Code>,
+    end: End,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Nothing was seen of it: a call dropped like this was cancelled.
+    Unseen,
+    /// With this code.
+    Code(Code),
+    /// It was handed on to where it is counted.
+    Elsewhere,
 }
 
 impl Tally {
     /// Begins.
-    pub(super) fn start(rpc: Arc<Rpc>, span: Span) -> Self {
-        Self { rpc, span, started: Instant::now(), code: None }
+    pub(in crate::grpc) fn start(rpc: Arc<Rpc>, span: Span) -> Self {
+        Self { rpc, span, started: Instant::now(), end: End::Unseen }
+    }
+
+    /// The call has ended with this code.
+    pub(in crate::grpc) fn end(&mut self, code: Code) {
+        self.end = End::Code(code);
+    }
+
+    /// The call goes on elsewhere and is counted there.
+    pub(in crate::grpc) fn hand_on(mut self) {
+        self.end = End::Elsewhere;
     }
 
     fn see(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
-            self.code = Some(Code::from_bytes(code.as_bytes()));
+            self.end(Code::from_bytes(code.as_bytes()));
         }
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let Self { rpc, span, started, code } = self;
-        let code = name(code.unwrap_or(Code::Cancelled));
-        let seconds = started.elapsed().as_secs_f64();
-        let (service, method) = (Arc::clone(&rpc.service), Arc::clone(&rpc.method));
-        metrics::histogram!("tokend_rpc_seconds", "service" => service, "method" => method)
-            .record(seconds);
-        let (service, method) = (Arc::clone(&rpc.service), Arc::clone(&rpc.method));
-        metrics::counter!(
-            "tokend_rpc_total", "service" => service, "method" => method, "code" => code,
-        )
-        .increment(1);
-        span.in_scope(|| debug!(rpc.code = code, rpc.duration_seconds = seconds, "answered"));
-    }
-}
-
-/// The code as the contract writes it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
+        let Self { rpc, span, started, end } = self;
+        let code = match end {
+            End::Unseen => Code::Cancelled,
+            End::Code(code) => *code,
+            End::Elsewhere => return,
+        };
+        let time = started.elapsed();
+        rpc.count(code, time);
+        span.in_scope(|| {
+            let (code, seconds) = (name(code), time.as_secs_f64());
+            debug!(rpc.code = code, rpc.duration_seconds = seconds, "answered");
+        });
     }
 }
 
@@ -131,9 +128,11 @@ impl http_body::Body for Watched {
                     self.tally.see(trailers);
                 }
             }
-            Poll::Ready(Some(Err(status))) => self.tally.code = Some(status.code()),
+            Poll::Ready(Some(Err(status))) => self.tally.end(status.code()),
             Poll::Ready(None) => {
-                self.tally.code.get_or_insert(Code::Unknown);
+                if let End::Unseen = self.tally.end {
+                    self.tally.end(Code::Unknown);
+                }
             }
             Poll::Pending if self.stop.poll(cx).is_ready() => {
                 let (head, ()) = status::stopping().into_http().into_parts();

@@ -7,10 +7,12 @@ use crate::domain::random::{MachineRandom, Random};
 
 /// Answers the caller's id, where it is one that a log can hold; else a fresh one.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
-    match headers.get(client::REQUEST_ID) {
-        Some(id) if client::is_request_id(id.as_bytes()) => id.clone(),
-        Some(_) | None => fresh(),
-    }
+    given(headers).cloned().unwrap_or_else(fresh)
+}
+
+/// Answers the caller's id, where it is one that a log can hold.
+pub(in crate::grpc) fn given(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(client::REQUEST_ID).filter(|id| client::is_request_id(id.as_bytes()))
 }
 
 /// Tells the caller.

@@ -1,63 +1,44 @@
-//! Connections as they come in: taken without a busy loop, and dropped if they never speak.
+//! A connection, dropped if it never speaks.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Sleep, Timeout, sleep, timeout};
-use tokio_stream::Stream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::net::TcpStream;
+use tokio::time::Timeout;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::{Connected, TcpConnectInfo};
-
-/// How long no connection is taken after the machine could not give one.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4), in bytes.
 const GREETING_BYTES: usize = 24;
 
-/// The connections of a listener.
-#[derive(Debug)]
-pub(super) struct Incoming {
-    listener: TcpListener,
-    greeting: Duration,
-    shutdown: CancellationToken,
-    pause: Option<Pin<Box<Sleep>>>,
-}
+/// How many connections are open. Clones share the count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Open(Arc<AtomicUsize>);
 
-impl Incoming {
-    /// Takes the connections of a listener, each of which must greet within this time, and before
-    /// the shutdown.
-    pub(super) const fn new(
-        listener: TcpListener,
-        greeting: Duration,
-        shutdown: CancellationToken,
-    ) -> Self {
-        Self { listener, greeting, shutdown, pause: None }
+impl Open {
+    /// Counts one more, until its seat is dropped.
+    pub(super) fn seat(&self) -> Seat {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Seat(self.clone())
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Stream for Incoming {
-    type Item = io::Result<Connection>;
+/// A connection's place in the count.
+#[derive(Debug)]
+pub(super) struct Seat(Open);
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            match ready!(self.listener.poll_accept(cx)) {
-                Ok((stream, _)) => {
-                    let end = timeout(self.greeting, self.shutdown.clone().cancelled_owned());
-                    return Poll::Ready(Some(Connection::new(stream, end)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // Most likely there are no more file descriptors, and won't be in a moment either.
-                Err(_) => self.pause = Some(Box::pin(sleep(PAUSE))),
-            }
-        }
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -65,6 +46,7 @@ impl Stream for Incoming {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    _seat: Seat,
     greeting: Option<Greeting>,
 }
 
@@ -76,10 +58,14 @@ struct Greeting {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, end: Timeout<WaitForCancellationFutureOwned>) -> io::Result<Self> {
+    /// Takes a connection whose peer must greet before the end.
+    pub(super) fn new(
+        (stream, seat): (TcpStream, Seat),
+        end: Timeout<WaitForCancellationFutureOwned>,
+    ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let greeting = Greeting { missing: GREETING_BYTES, end: Box::pin(end) };
-        Ok(Self { stream, greeting: Some(greeting) })
+        Ok(Self { stream, _seat: seat, greeting: Some(greeting) })
     }
 }
 

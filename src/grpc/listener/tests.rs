@@ -1,7 +1,9 @@
 //! The listener over real sockets.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 
 use http::HeaderMap;
 use reqwest::Client;
@@ -9,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -16,25 +19,48 @@ use tonic_health::server::WatchStream;
 
 use super::*;
 use crate::grpc::Health;
+use crate::grpc::elsewhere::Elsewhere;
 use crate::grpc::layers::{Layers, Rpcs, around};
 
-type Served = JoinHandle<Result<(), tonic::transport::Error>>;
+type Serving = JoinHandle<Result<(), ServeError>>;
 
 async fn start(
     routes: Routes,
     limits: Limits,
     shutdown: &CancellationToken,
-) -> (SocketAddr, Served) {
+) -> (SocketAddr, Serving) {
     let rpcs = Rpcs::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
     let max_deadline = Duration::from_mins(1);
     let routes = around(routes, Layers { rpcs, max_deadline, shutdown: shutdown.clone() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, tokio::spawn(serve(listener, routes, limits, shutdown.clone())))
+    let shutdown = shutdown.clone();
+    let serving = match NonZero::new(limits.cores) {
+        None => tokio::spawn(serve_here(listener, routes, limits, shutdown)),
+        Some(cores) => {
+            let routes = Elsewhere::new(routes, Handle::current());
+            tokio::spawn(serve_on_cores(listener, routes, (cores, limits), shutdown))
+        }
+    };
+    (address, serving)
+}
+
+/// Limits of a listener on the runtime of a test, and of one with threads of its own.
+fn both(limits: Limits) -> [Limits; 2] {
+    [limits, Limits { cores: 2, ..limits }]
 }
 
 async fn call(address: SocketAddr, method: &str, timeout: &str) -> reqwest::Response {
     let client = Client::builder().http2_prior_knowledge().build().unwrap();
+    call_by(&client, address, method, timeout).await
+}
+
+async fn call_by(
+    client: &Client,
+    address: SocketAddr,
+    method: &str,
+    timeout: &str,
+) -> reqwest::Response {
     client
         .post(format!("http://{address}/grpc.health.v1.Health/{method}"))
         .header("content-type", "application/grpc")
@@ -77,70 +103,132 @@ impl HealthRpcs for Stuck {
 
 #[tokio::test]
 async fn says_deadline_exceeded_before_the_transport_says_cancelled() {
-    let routes = Routes::new(HealthServer::new(Stuck(Arc::default())));
-    let (address, _) = start(routes, Limits::default(), &CancellationToken::new()).await;
-    assert_eq!(code(call(address, "Check", "40m").await.headers()), "4");
+    for limits in both(Limits::default()) {
+        let routes = Routes::new(HealthServer::new(Stuck(Arc::default())));
+        let (address, _) = start(routes, limits, &CancellationToken::new()).await;
+        assert_eq!(code(call(address, "Check", "40m").await.headers()), "4");
+    }
 }
 
 #[tokio::test]
 async fn drops_a_peer_that_never_speaks() {
-    let limits = Limits { greeting: Duration::from_millis(1), ..Limits::default() };
-    let (address, _) = start(Routes::default(), limits, &CancellationToken::new()).await;
-    let mut peer = TcpStream::connect(address).await.unwrap();
-    let mut heard = Vec::new();
-    // To the end, however the connection ends.
-    let _ = soon(peer.read_to_end(&mut heard)).await;
+    for limits in both(Limits { greeting: Duration::from_millis(1), ..Limits::default() }) {
+        let (address, _) = start(Routes::default(), limits, &CancellationToken::new()).await;
+        let mut peer = TcpStream::connect(address).await.unwrap();
+        let mut heard = Vec::new();
+        // To the end, however the connection ends.
+        let _ = soon(peer.read_to_end(&mut heard)).await;
+    }
 }
 
 #[tokio::test]
 async fn does_not_wait_for_a_peer_that_never_spoke() {
-    let (long, shutdown) = (Duration::from_hours(1), CancellationToken::new());
-    let limits = Limits { greeting: long, drain: long, ..Limits::default() };
-    let health = Health::new().await;
-    let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
-    let silent = TcpStream::connect(address).await.unwrap();
-    // Taken after the silent one.
-    drop(call(address, "Check", "10S").await);
-    shutdown.cancel();
-    soon(served).await.unwrap().unwrap();
-    drop(silent);
+    let long = Duration::from_hours(1);
+    for limits in both(Limits { greeting: long, drain: long, ..Limits::default() }) {
+        let (health, shutdown) = (Health::new().await, CancellationToken::new());
+        let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
+        let silent = TcpStream::connect(address).await.unwrap();
+        // Taken after the silent one.
+        drop(call(address, "Check", "10S").await);
+        shutdown.cancel();
+        soon(served).await.unwrap().unwrap();
+        drop(silent);
+    }
 }
 
 #[tokio::test]
 async fn tells_watchers_that_it_stops_and_does_not_wait_for_them() {
-    let (health, shutdown) = (Health::new().await, CancellationToken::new());
-    health.set_serving().await;
-    let limits = Limits { drain: Duration::from_hours(1), ..Limits::default() };
-    let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
-    let mut watch = call(address, "Watch", "1H").await;
-    let said = |status: u8| vec![0, 0, 0, 0, 2, 8, status];
-    assert_eq!(watch.chunk().await.unwrap().unwrap(), said(1), "SERVING");
-    health.set_not_serving().await;
-    assert_eq!(watch.chunk().await.unwrap().unwrap(), said(2), "NOT_SERVING");
-    shutdown.cancel();
-    assert_eq!(watch.chunk().await.unwrap(), None);
-    soon(served).await.unwrap().unwrap();
+    for limits in both(Limits { drain: Duration::from_hours(1), ..Limits::default() }) {
+        let (health, shutdown) = (Health::new().await, CancellationToken::new());
+        health.set_serving().await;
+        let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
+        let mut watch = call(address, "Watch", "1H").await;
+        let said = |status: u8| vec![0, 0, 0, 0, 2, 8, status];
+        assert_eq!(watch.chunk().await.unwrap().unwrap(), said(1), "SERVING");
+        health.set_not_serving().await;
+        assert_eq!(watch.chunk().await.unwrap().unwrap(), said(2), "NOT_SERVING");
+        shutdown.cancel();
+        assert_eq!(watch.chunk().await.unwrap(), None);
+        soon(served).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
 async fn waits_no_longer_than_it_may_for_a_call_that_is_stuck() {
-    let shutdown = CancellationToken::new();
-    let limits = Limits { drain: Duration::from_millis(1), ..Limits::default() };
-    let called = Arc::new(Notify::new());
-    let routes = Routes::new(HealthServer::new(Stuck(Arc::clone(&called))));
-    let (address, served) = start(routes, limits, &shutdown).await;
-    let stuck = tokio::spawn(async move { call(address, "Check", "1M").await });
-    called.notified().await;
-    shutdown.cancel();
-    soon(served).await.unwrap().unwrap();
-    stuck.abort();
+    for limits in both(Limits { drain: Duration::from_millis(1), ..Limits::default() }) {
+        let shutdown = CancellationToken::new();
+        let called = Arc::new(Notify::new());
+        let routes = Routes::new(HealthServer::new(Stuck(Arc::clone(&called))));
+        let (address, served) = start(routes, limits, &shutdown).await;
+        let stuck = tokio::spawn(async move { call(address, "Check", "1M").await });
+        called.notified().await;
+        shutdown.cancel();
+        soon(served).await.unwrap().unwrap();
+        stuck.abort();
+    }
 }
 
 #[tokio::test]
 async fn begins_as_not_serving() {
-    let health = Health::new().await;
-    let (address, _) =
-        start(Routes::new(health.server()), Limits::default(), &CancellationToken::new()).await;
-    let mut answer = call(address, "Check", "10S").await;
-    assert_eq!(answer.chunk().await.unwrap().unwrap(), vec![0, 0, 0, 0, 2, 8, 2], "NOT_SERVING");
+    for limits in both(Limits::default()) {
+        let health = Health::new().await;
+        let routes = Routes::new(health.server());
+        let (address, _) = start(routes, limits, &CancellationToken::new()).await;
+        let mut answer = call(address, "Check", "10S").await;
+        assert_eq!(
+            answer.chunk().await.unwrap().unwrap(),
+            &[0, 0, 0, 0, 2, 8, 2][..],
+            "NOT_SERVING"
+        );
+    }
+}
+
+/// Says on which thread it was called, and on which its connection is.
+struct Where(Arc<Mutex<HashSet<ThreadId>>>);
+
+#[tonic::async_trait]
+impl HealthRpcs for Where {
+    type WatchStream = WatchStream;
+
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.lock().unwrap().insert(thread::current().id());
+        Ok(Response::new(HealthCheckResponse::default()))
+    }
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<WatchStream>, Status> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn spreads_connections_over_the_threads_and_keeps_waiting_calls_off_them() {
+    let threads = Arc::<Mutex<HashSet<ThreadId>>>::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let cores = NonZero::new(3).unwrap();
+    // Without the detour: so each call runs on the thread of its connection.
+    let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
+    let limits = Limits { cores: 3, ..Limits::default() };
+    tokio::spawn(serve_on_cores(listener, routes, (cores, limits), CancellationToken::new()));
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        // Each has a connection of its own, which stays open with its client.
+        let client = Client::builder().http2_prior_knowledge().build().unwrap();
+        call_by(&client, address, "Check", "10S").await;
+        open.push(client);
+    }
+    assert_eq!(threads.lock().unwrap().len(), 3);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    threads.lock().unwrap().clear();
+    let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
+    let routes = Elsewhere::new(routes, Handle::current());
+    tokio::spawn(serve_on_cores(listener, routes, (cores, limits), CancellationToken::new()));
+    call(address, "Check", "10S").await;
+    // The runtime of a test is its own thread.
+    assert_eq!(*threads.lock().unwrap(), HashSet::from([thread::current().id()]));
 }

@@ -5,8 +5,8 @@ use futures_util::future::join_all;
 use super::*;
 use crate::domain::token::TokenState;
 
-fn ids(list: &[(Token, Grant)]) -> Vec<&str> {
-    list.iter().map(|(token, _)| token.id.as_str()).collect()
+fn ids(list: &[(Token, Grant)]) -> Vec<String> {
+    list.iter().map(|(token, _)| token.id.to_string()).collect()
 }
 
 fn query(user: UserId, states: Vec<TokenState>, now: Timestamp) -> TokenQuery {
@@ -18,7 +18,7 @@ async fn finds_a_token_as_it_was_made() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;
     let grant = grant(10, user);
-    let chosen = RoleChoice::Only([RoleId(uuid(3))].into());
+    let chosen = RoleChoice::only([RoleId(uuid(3))]);
     let made = Token { roles: chosen, ..token("t", &grant, TokenKind::Personal) };
     bed.sign_in(&grant, vec![made.clone()]).await;
     assert_eq!(bed.find_token_by_digest(TokenDigest::of("t")).await.unwrap(), Some(made.clone()));
@@ -152,7 +152,7 @@ async fn lets_one_of_two_racing_swaps_win() {
     assert_eq!(successor.used, SuccessorUse::Unused);
     assert_eq!(row.user.unwrap().id, user);
     let listed = bed.list_tokens(&query(user, vec![], at(1))).await.unwrap();
-    assert_eq!(ids(&listed), [winner.new.id.as_str()], "the head of the family alone");
+    assert_eq!(ids(&listed), [winner.new.id.to_string()], "the head of the family alone");
 }
 
 #[tokio::test]

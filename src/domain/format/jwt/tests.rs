@@ -31,7 +31,7 @@ fn claims() -> Claims {
         user: UserId(Uuid::from_u128(7)),
         grant: GrantId(Uuid::from_u128(8)),
         generation: Generation(3),
-        roles: RoleChoice::Only([RoleId(Uuid::from_u128(9))].into()),
+        roles: RoleChoice::only([RoleId(Uuid::from_u128(9))]),
         refresh: Some(TokenId::parse("refresh-1").unwrap()),
         issued_at: Timestamp::from_micros(1_700_000_000_000_000),
         expires_at: Some(Timestamp::from_micros(1_700_000_900_000_000)),
@@ -73,8 +73,8 @@ fn writes_the_header_in_the_documented_order() {
 /// A token with this header and payload, signed as it should be.
 fn signed(key: &SigningKey, header: &str, payload: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let signature = crypto::sign(message.as_bytes(), &key.private, key.jwa()).unwrap();
-    format!("{message}.{signature}")
+    let signature = key.pair.sign(message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn is_accepted(key: &SigningKey, text: &str) -> bool {
@@ -118,11 +118,27 @@ fn refuses_other_headers_and_claims_even_signed() {
 }
 
 #[test]
+fn answers_the_key_that_it_names_up_to_the_longest() {
+    let name = |kid: &str| {
+        let header = format!(r#"{{"alg":"EdDSA","typ":"JWT","kid":"{kid}"}}"#);
+        let text = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header));
+        read(&text).map(|unproven| unproven.key().to_owned())
+    };
+    for length in [0, 1, 32, 64] {
+        let kid = "k".repeat(length);
+        assert_eq!(name(&kid), Some(kid));
+    }
+    assert_eq!(name(&"k".repeat(65)), None);
+}
+
+#[test]
 fn refuses_what_is_not_three_parts_of_ours() {
     let ring = ring(Algorithm::EdDsa);
     let key = ring.signing("a").unwrap();
     let good = write(key, &claims(), "Ann", CONTEXT).unwrap();
     let (message, signature) = good.expose().rsplit_once('.').unwrap();
+    let (_, payload) = message.split_once('.').unwrap();
+    let header = |kid: &str| format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
     let long = "a".repeat(1 << 20);
     for text in [
         String::new(),
@@ -134,6 +150,11 @@ fn refuses_what_is_not_three_parts_of_ours() {
         format!("{message}.{signature}.a"),
         format!("{message}.{signature}="),
         format!("{}.a", [signature; 9].join(".")),
+        format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header(&"k".repeat(64)))),
+        format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header(&"k".repeat(65)))),
+        format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header(""))),
+        format!("{}.{payload}.{signature}", "e".repeat(512)),
+        format!("{}.{payload}.{signature}", "e".repeat(513)),
         format!("{long}.{long}.{long}"),
     ] {
         assert!(!is_accepted(key, &text), "{}", text.len());
@@ -156,6 +177,7 @@ fn refuses_a_token_signed_with_the_public_key_as_a_secret() {
     };
     let secret = jsonwebtoken::EncodingKey::from_secret(&n);
     let signature =
-        crypto::sign(message.as_bytes(), &secret, jsonwebtoken::Algorithm::HS256).unwrap();
+        jsonwebtoken::crypto::sign(message.as_bytes(), &secret, jsonwebtoken::Algorithm::HS256)
+            .unwrap();
     assert!(!is_accepted(key, &format!("{message}.{signature}")));
 }

@@ -141,7 +141,11 @@ async fn stays_strict_while_a_replica_is_killed_and_comes_back() {
 async fn stays_strict_where_little_is_kept() {
     let Some(kind) = kind("stays_strict_where_little_is_kept") else { return };
     let mut fleet = Fleet::start(Held::shared(kind).await, 3, |_, place| {
-        place.with("TOKEND__FACTS__TOKENS", "16").with("TOKEND__FACTS__USERS", "16")
+        // Some sixteen of each sort.
+        place
+            .with("TOKEND__FACTS__TOKENS", "4KiB")
+            .with("TOKEND__FACTS__JWTS", "4KiB")
+            .with("TOKEND__FACTS__USERS", "16KiB")
     });
     assert_strict("caches too small", &mut fleet, async |_, _| sleep(LEASE).await).await;
 }
