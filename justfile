@@ -25,6 +25,14 @@ test-postgres name="":
 test-mariadb name="":
     TOKEND_TEST_DATABASE=mariadb cargo test --lib --test it {{ name }}
 
+# What calls cost, as ratios to what they must cost: minutes, on a machine that does nothing else.
+bench *args:
+    cargo bench --locked --bench load -- {{ args }}
+
+# The pieces of a call, each alone.
+bench-pieces *args:
+    cargo bench --locked --bench pieces -- {{ args }}
+
 # The description of what the shim serves, after a change to it.
 openapi:
     cargo run -- openapi > docs/openapi.json
