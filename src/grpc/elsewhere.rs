@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::runtime::Handle;
@@ -12,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tower::Service;
 
+use super::layers::deadline;
 use super::status;
 
 /// A service whose calls run on a runtime of its own. A call that its caller drops ends there, too.
@@ -19,12 +21,13 @@ use super::status;
 pub(super) struct Elsewhere<S> {
     inner: S,
     runtime: Handle,
+    max_deadline: Duration,
 }
 
 impl<S> Elsewhere<S> {
-    /// Has the calls run there.
-    pub(super) const fn new(inner: S, runtime: Handle) -> Self {
-        Self { inner, runtime }
+    /// Has the calls run there, none of them for longer than this.
+    pub(super) const fn new(inner: S, runtime: Handle, max_deadline: Duration) -> Self {
+        Self { inner, runtime, max_deadline }
     }
 }
 
@@ -42,13 +45,17 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The call has the same deadline there. That it has passed must be heard of here, too, by
+        // whom nothing on that runtime can keep waiting.
+        let time = deadline::of(request.headers(), self.max_deadline);
         let call = AbortOnDropHandle::new(self.runtime.spawn(self.inner.call(request)));
-        Box::pin(async move {
+        let answered = async move {
             match call.await {
-                Ok(answer) => answer,
+                Ok(Ok(answer)) => answer,
                 // A panic is caught within: that runtime has come to its end.
-                Err(_) => Ok(status::stopping().into_http()),
+                Err(_) => status::stopping().into_http(),
             }
-        })
+        };
+        Box::pin(async move { Ok(deadline::within(time, answered).await) })
     }
 }

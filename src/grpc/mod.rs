@@ -107,7 +107,8 @@ impl Contract {
     /// answered, and here all that may wait or work for long.
     fn apart(self, runtime: Handle) -> ChecksFirst<Elsewhere<Routes>> {
         let Self { routes, checks } = self;
-        ChecksFirst { checks, rest: Elsewhere::new(routes, runtime) }
+        let rest = Elsewhere::new(routes, runtime, checks.max_deadline);
+        ChecksFirst { checks, rest }
     }
 }
 

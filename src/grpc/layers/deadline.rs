@@ -41,7 +41,7 @@ fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Waits for the answer this long, and else says `DEADLINE_EXCEEDED`. The call is dropped then.
-pub(super) async fn within(
+pub(in crate::grpc) async fn within(
     time: Duration,
     call: impl Future<Output = Response<Body>>,
 ) -> Response<Body> {

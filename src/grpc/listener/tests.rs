@@ -22,6 +22,8 @@ use crate::grpc::Health;
 use crate::grpc::elsewhere::Elsewhere;
 use crate::grpc::layers::{Layers, Rpcs, around};
 
+const MAX_DEADLINE: Duration = Duration::from_mins(1);
+
 type Serving = JoinHandle<Result<(), ServeError>>;
 
 async fn start(
@@ -30,15 +32,15 @@ async fn start(
     shutdown: &CancellationToken,
 ) -> (SocketAddr, Serving) {
     let rpcs = Rpcs::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
-    let max_deadline = Duration::from_mins(1);
-    let routes = around(routes, Layers { rpcs, max_deadline, shutdown: shutdown.clone() });
+    let routes =
+        around(routes, Layers { rpcs, max_deadline: MAX_DEADLINE, shutdown: shutdown.clone() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = shutdown.clone();
     let serving = match NonZero::new(limits.cores) {
         None => tokio::spawn(serve_here(listener, routes, limits, shutdown)),
         Some(cores) => {
-            let routes = Elsewhere::new(routes, Handle::current());
+            let routes = Elsewhere::new(routes, Handle::current(), MAX_DEADLINE);
             tokio::spawn(serve_on_cores(listener, routes, (cores, limits), shutdown))
         }
     };
@@ -226,7 +228,7 @@ async fn spreads_connections_over_the_threads_and_keeps_waiting_calls_off_them()
     let address = listener.local_addr().unwrap();
     threads.lock().unwrap().clear();
     let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
-    let routes = Elsewhere::new(routes, Handle::current());
+    let routes = Elsewhere::new(routes, Handle::current(), MAX_DEADLINE);
     tokio::spawn(serve_on_cores(listener, routes, (cores, limits), CancellationToken::new()));
     call(address, "Check", "10S").await;
     // The runtime of a test is its own thread.

@@ -121,11 +121,11 @@ async fn one_whose_caller_is_gone_harms_nobody() {
     ];
     let answers = Creation::write(&bed, &jobs).await.unwrap();
     for (job, answer) in jobs.iter().zip(&answers) {
-        let name = job.new.tokens[0].id.as_str();
-        let made = ["first", "last"].contains(&name);
+        let name = job.new.tokens[0].id.to_string();
+        let made = ["first", "last"].contains(&name.as_str());
         assert_eq!(answer.is_ok(), made, "{name}");
         assert_eq!(matches!(answer, Err(StoreError::CallerGone)), !made, "{name}");
-        assert_eq!(exists(&bed, name).await, made, "{name}");
+        assert_eq!(exists(&bed, &name).await, made, "{name}");
     }
     assert_eq!(bed.audit_count().await, before + 2);
 }
@@ -230,7 +230,7 @@ async fn each_of_those_who_swap_together_gets_its_own_successor() {
     drop(watch);
     assert!(all.into_iter().all(|one| matches!(one.unwrap().value, Swapped::Done)));
     for OrderedSwap { swap, .. } in &jobs {
-        let row = bed.find_refresh(TokenDigest::of(swap.old.as_str())).await.unwrap().unwrap();
+        let row = bed.find_refresh(TokenDigest::of(&swap.old.to_string())).await.unwrap().unwrap();
         let Successor { swapped_at, salt, key, token, used } = row.successor.unwrap();
         assert_eq!((swapped_at, salt, &key), (swap.at, swap.salt, &swap.derivation_key));
         assert_eq!((token, used), (swap.new.clone(), SuccessorUse::Unused));

@@ -2,9 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokend::client::REALM;
+use tokend::client::{REALM, REQUEST_ID};
 use tokend::pb;
-use tonic::Request;
+use tonic::{Request, Response, Status};
 
 use super::{Line, Refusal};
 
@@ -35,6 +35,17 @@ impl Api {
     pub(crate) fn signed(self, (realm, username, password): (&str, &str, &str)) -> Self {
         let pair = STANDARD.encode(format!("{username}:{password}"));
         self.with("authorization", format!("Basic {pair}")).with(REALM, realm)
+    }
+
+    /// Asks, and answers under which request id that was done, too.
+    pub(crate) async fn authorize_under(
+        &self,
+        message: pb::AuthorizeRequest,
+    ) -> (Result<pb::AuthorizeResponse, Refusal>, Option<String>) {
+        let answer = self.line.get().tokens.authorize(self.request(message)).await;
+        let metadata = answer.as_ref().map_or_else(Status::metadata, Response::metadata);
+        let id = metadata.get(REQUEST_ID).map(|id| id.to_str().expect("text").to_owned());
+        (answer.map(Response::into_inner).map_err(Refusal::from), id)
     }
 
     fn request<T>(&self, message: T) -> Request<T> {

@@ -27,6 +27,12 @@ impl Check {
         Self { api, request }
     }
 
+    /// Asked by this caller.
+    pub(crate) fn by(mut self, api: Api) -> Self {
+        self.api = api;
+        self
+    }
+
     pub(crate) fn permission(mut self, permission: &str) -> Self {
         self.request.permissions.push(permission.to_owned());
         self
@@ -59,6 +65,14 @@ impl Check {
     /// The whole answer, or the failure.
     pub(crate) async fn answer(self) -> Result<pb::AuthorizeResponse, Refusal> {
         self.api.authorize(self.request).await
+    }
+
+    /// The same, and the id of the request, which what memory answers at once has only where it
+    /// came with one.
+    pub(crate) async fn answer_under(
+        self,
+    ) -> (Result<pb::AuthorizeResponse, Refusal>, Option<String>) {
+        self.api.authorize_under(self.request).await
     }
 
     async fn verdict(self) -> Verdict {
