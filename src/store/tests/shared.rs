@@ -309,3 +309,42 @@ async fn waiting_revocations_take_a_few_commits() {
     let (transactions, writes) = shared(&recorder, "revocation");
     assert!(writes == 60 && transactions <= 10, "{transactions}");
 }
+
+/// Swaps and revokes all of a list at once.
+async fn swap_and_revoke(store: &SeaStore, jobs: &[OrderedSwap]) -> Vec<(bool, u32)> {
+    let all = jobs.iter().map(async |OrderedSwap { swap, order }| {
+        let grant = Uuid::parse_str(&swap.new.grant.to_string()).unwrap();
+        let bearer = id(&format!("t{}", grant.as_u128()));
+        let both =
+            tokio::join!(store.swap_refresh(swap, order), store.revoke_token(&bearer, order));
+        let (swapped, revoked) = (both.0.unwrap().value, both.1.unwrap().value.unwrap());
+        (matches!(swapped, Swapped::Done), revoked.count)
+    });
+    join_all(all).await
+}
+
+#[tokio::test]
+async fn two_replicas_that_write_the_same_agree_on_each() {
+    if Kind::of_this_run() == Kind::Sqlite {
+        return;
+    }
+    let (bed, first) = signed_in().await;
+    let other = SeaStore::open(&options(bed.database.url())).await.unwrap();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for n in 100..140 {
+        let (grant, old) = (grant(n, first.user), format!("old{n}"));
+        let bearer = token(&format!("t{n}"), &grant, TokenKind::Operation);
+        bed.sign_in(&grant, vec![token(&old, &grant, TokenKind::Refresh), bearer]).await;
+        ours.push(swap(&grant, &old, &format!("ours{n}")));
+        theirs.push(swap(&grant, &old, &format!("theirs{n}")));
+    }
+    // Locks that were taken in the order of arrival would cross.
+    theirs.reverse();
+    let (ours, mut theirs) =
+        tokio::join!(swap_and_revoke(&bed, &ours), swap_and_revoke(&other, &theirs));
+    theirs.reverse();
+    for (n, (one, another)) in ours.into_iter().zip(theirs).enumerate() {
+        assert!(one.0 != another.0, "{n}: one swap wins");
+        assert_eq!(one.1 + another.1, 1, "{n}: revoked once");
+    }
+}
