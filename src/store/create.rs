@@ -41,7 +41,9 @@ impl Job for Creation {
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
         let mut write = store.write_unasked(&first.order.audit).await?;
         let mut wanted = Wanted::default();
-        jobs.iter().for_each(|job| job.want(&mut wanted));
+        for job in jobs {
+            job.want(&mut wanted);
+        }
         let held = wanted.hold(write.on(), LockType::Share).await?;
         let fit: Vec<_> = jobs.iter().map(|job| job.fits(&held)).collect();
         let made = jobs.iter().zip(&fit).filter_map(|(job, fits)| fits.then_some(job));
@@ -73,8 +75,10 @@ impl Job for Creation {
 impl Creation {
     fn want(&self, wanted: &mut Wanted) {
         let Self { new: NewTokens { grant, tokens, max_live: _ }, order } = self;
-        order.proof.iter().for_each(|proof| wanted.add_proof(proof));
-        grant.iter().for_each(|grant| wanted.add_user(grant.user));
+        wanted.add_proof(order.proof.as_ref());
+        if let Some(grant) = grant {
+            wanted.add_user(grant.user);
+        }
         for token in tokens {
             wanted.add_user(token.user);
             if grant.is_none() {

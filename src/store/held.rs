@@ -36,12 +36,16 @@ pub(super) struct Held {
 }
 
 impl Wanted {
-    /// Adds what a caller was proven by.
-    pub(super) fn add_proof(&mut self, proof: &Proof) {
-        let Proof { user, generation: _, grant, token } = proof;
+    /// Adds what a caller was proven by, if they were.
+    pub(super) fn add_proof(&mut self, proof: Option<&Proof>) {
+        let Some(Proof { user, generation: _, grant, token }) = proof else { return };
         self.add_user(*user);
-        grant.iter().for_each(|grant| self.add_grant(*grant));
-        token.iter().for_each(|token| self.add_token(token));
+        if let Some(grant) = grant {
+            self.add_grant(*grant);
+        }
+        if let Some(token) = token {
+            self.add_token(token);
+        }
     }
 
     /// Adds a user.

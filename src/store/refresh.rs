@@ -93,7 +93,7 @@ impl Job for OrderedSwap {
         let mut write = store.write_unasked(&first.order.audit).await?;
         let mut wanted = Wanted::default();
         for OrderedSwap { swap, order } in jobs {
-            order.proof.iter().for_each(|proof| wanted.add_proof(proof));
+            wanted.add_proof(order.proof.as_ref());
             wanted.add_grant(swap.new.grant);
         }
         // Whoever revokes a grant waits, or has done so before.

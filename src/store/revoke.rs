@@ -104,11 +104,13 @@ async fn find_grants(
 fn wanted(jobs: &[OrderedRevocation], grants: &BTreeMap<TokenId, GrantId>) -> Wanted {
     let mut wanted = Wanted::default();
     for OrderedRevocation { target, order } in jobs {
-        order.proof.iter().for_each(|proof| wanted.add_proof(proof));
+        wanted.add_proof(order.proof.as_ref());
         match target {
             Target::Token(id) => {
                 wanted.add_token(id);
-                grants.get(id).into_iter().for_each(|grant| wanted.add_grant(*grant));
+                if let Some(grant) = grants.get(id) {
+                    wanted.add_grant(*grant);
+                }
             }
             Target::Jti(JtiRevocation { id, grant, until: _, most_per_grant: _ }) => {
                 wanted.add_token(id);

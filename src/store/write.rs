@@ -57,7 +57,7 @@ impl SeaStore {
         let write = self.write_unasked(audit).await?;
         if let Some(proof) = proof {
             let mut wanted = Wanted::default();
-            wanted.add_proof(proof);
+            wanted.add_proof(Some(proof));
             let held = wanted.hold(&write.transaction, LockType::Share).await?;
             if !held.admits(Some(proof)) {
                 return Err(StoreError::CallerGone);
