@@ -128,8 +128,9 @@ impl Username {
     }
 }
 
-/// How often a user's credentials were cut off: rises when the password changes, on a sign-out
-/// everywhere, and when the user is disabled. A grant of an older generation is refused.
+/// Since when a user's credentials are good: rises when the password changes, on a sign-out
+/// everywhere, and when the user is disabled. A grant of an older generation is refused. The first
+/// is 1; each next one is a time of day in microseconds, or higher, so that none is given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub i64);
 

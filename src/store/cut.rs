@@ -1,11 +1,17 @@
-//! The cut: a user's generation rises, and with it ends every grant of an older one.
+//! The cut: a user's generation rises, and with it ends every grant of an older one. None is given
+//! twice, even where the database has lost the one before, in a failover or for a backup: each is
+//! the database's time of day, or one more than the last where that is higher.
 
+use std::cmp;
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _, Statement,
+};
 
-use super::convert::{read, token_kind_word};
+use super::convert::{broken, read, token_kind_word};
 use super::entity::{grant, token, user};
 use super::rows::read_token;
 use super::write::Write;
@@ -44,7 +50,7 @@ pub(super) async fn cut(
     personal: PersonalTokens,
 ) -> Answer<u64> {
     let at = write.at();
-    let generation = user.generation + 1;
+    let generation = cmp::max(user.generation + 1, clock(write).await?);
     user::Entity::update_many()
         .col_expr(user::Column::Generation, Expr::value(generation))
         .col_expr(user::Column::UpdatedAt, Expr::value(at.micros()))
@@ -80,13 +86,24 @@ pub(super) async fn cut(
 pub(super) async fn fence(store: &SeaStore, order: &Order) -> Answer<Committed<u64>> {
     let mut write = store.write(order).await?;
     store.engine.allow_long(write.on()).await?;
+    let clock = clock(&write).await?;
+    let next = Expr::col(user::Column::Generation).add(1);
+    let higher = Expr::case(next.clone().gt(clock), next).finally(clock);
     let raised = user::Entity::update_many()
-        .col_expr(user::Column::Generation, Expr::col(user::Column::Generation).add(1))
+        .col_expr(user::Column::Generation, higher.into())
         .col_expr(user::Column::UpdatedAt, Expr::value(write.at().micros()))
         .exec(write.on())
         .await?;
     write.change(Change::Unknown);
     write.done(raised.rows_affected).await
+}
+
+/// Answers the database's time of day, in microseconds.
+async fn clock(write: &Write<'_>) -> Answer<i64> {
+    let ask = format!("SELECT {} AS clock", write.store().engine.clock());
+    let ask = Statement::from_string(write.on().get_database_backend(), ask);
+    let row = write.on().query_one_raw(ask).await?.ok_or_else(|| broken("clock"))?;
+    Ok(row.try_get("", "clock")?)
 }
 
 /// Finds the live grants of live personal tokens. One of an older generation is dead already and

@@ -73,6 +73,11 @@ impl<'a> Write<'a> {
         &self.transaction
     }
 
+    /// What it is written to.
+    pub(super) fn store(&self) -> &SeaStore {
+        self.store
+    }
+
     /// When it is written.
     pub(super) fn at(&self) -> Timestamp {
         self.audit.at

@@ -51,7 +51,8 @@ async fn disabling_ends_all_grants_and_enabling_brings_none_back() {
     let on = bed.update_user(&update(UserState::Active), &order(1)).await.unwrap();
 
     let user_now = on.value.unwrap();
-    assert_eq!((user_now.state, user_now.generation), (UserState::Active, Generation(2)));
+    assert_eq!(user_now.state, UserState::Active);
+    assert!(user_now.generation > Generation(1));
     assert_eq!(bed.find_grant(grant.id).await.unwrap().unwrap().revoked_at, Some(at(1)));
     assert_eq!(bed.all_changes().await, [Change::User(user), Change::User(user)]);
 }
@@ -77,11 +78,11 @@ async fn a_new_password_ends_grants_and_keeps_personal_tokens_if_told() {
 
     assert_eq!(set.value, Some(2));
     let (now, kept_hash) = bed.find_password(user).await.unwrap().unwrap();
-    assert_eq!(now.generation, Generation(2));
+    assert!(now.generation > Generation(1));
     assert_eq!(super::super::convert::password_text(kept_hash.as_ref()).unwrap(), "new");
     let find = async |grant: &Grant| bed.find_grant(grant.id).await.unwrap().unwrap();
     let kept = find(&personal).await;
-    assert_eq!((kept.generation, kept.revoked_at), (Generation(2), None));
+    assert_eq!((kept.generation, kept.revoked_at), (now.generation, None));
     assert_eq!(find(&signed).await.revoked_at, Some(at(1)));
     assert_eq!(find(&older).await.revoked_at, Some(at(1)));
     let revoked = GrantChange::Restamped;

@@ -83,8 +83,38 @@ async fn revokes_all_that_a_user_has() {
     let (bed, user, grant) = signed_in().await;
     let done = bed.revoke_user(user, &order(1)).await.unwrap();
     assert_eq!(done.value.unwrap().count, 2);
-    assert_eq!(bed.find_user(user).await.unwrap().unwrap().generation, Generation(2));
+    assert!(bed.find_user(user).await.unwrap().unwrap().generation > Generation(1));
     assert!(bed.find_grant(grant.id).await.unwrap().unwrap().revoked_at.is_some());
     assert_eq!(bed.all_changes().await, [Change::User(user)]);
     assert!(bed.revoke_user(UserId(uuid(99)), &order(1)).await.unwrap().value.is_none());
+}
+
+#[tokio::test]
+async fn gives_no_generation_twice_though_the_database_lost_the_one_before() {
+    let (bed, user, _) = signed_in().await;
+    let mut given = BTreeSet::new();
+    for round in 0..3 {
+        // As a failover that loses commits leaves it, and a backup that was restored.
+        bed.database.run("UPDATE users SET generation = 1");
+        // SQLite's clock goes by milliseconds.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let _ = bed.revoke_user(user, &order(round)).await.unwrap();
+        let cut = bed.find_user(user).await.unwrap().unwrap().generation;
+        bed.database.run("UPDATE users SET generation = 1");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let _ = bed.fence(&order(round)).await.unwrap();
+        let fenced = bed.find_user(user).await.unwrap().unwrap().generation;
+        assert!(given.insert(cut) && given.insert(fenced), "{given:?}");
+    }
+}
+
+#[tokio::test]
+async fn raises_a_generation_by_one_where_it_is_ahead_of_the_database_s_clock() {
+    let (bed, user, _) = signed_in().await;
+    bed.database.run("UPDATE users SET generation = 9000000000000000");
+    let generation = async || bed.find_user(user).await.unwrap().unwrap().generation;
+    let _ = bed.revoke_user(user, &order(1)).await.unwrap();
+    assert_eq!(generation().await, Generation(9_000_000_000_000_001));
+    let _ = bed.fence(&order(1)).await.unwrap();
+    assert_eq!(generation().await, Generation(9_000_000_000_000_002));
 }
