@@ -10,7 +10,7 @@ use super::error::Error;
 use super::facts::{Capacity, Held};
 use super::format::jwt::Context;
 use super::hashing::{HashPool, PoolSize};
-use super::keys::{self, NewKey};
+use super::keys::{self, KeyRing, NewKey};
 use super::knowledge::{Knowledge, Sources};
 use super::lease::{DatabaseLoss, Lease};
 use super::password::HashCost;
@@ -19,7 +19,7 @@ use super::proven::Proven;
 use super::random::Random;
 use super::seal::MasterKey;
 use super::sign_in::AddressLimit;
-use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Store};
+use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Seq, Store};
 use super::token::TokenId;
 use super::uses::Uses;
 
@@ -298,6 +298,8 @@ async fn make_missing_keys(
         }
     });
     let rows = store.list_keys().await?;
+    // With another master key than theirs, a key would be left behind that no other replica opens.
+    drop(KeyRing::open(&rows, master, Seq(0))?);
     for new in codes.into_iter().chain(signing) {
         if rows.iter().any(|row| new.is_served_by(row)) {
             continue;

@@ -79,32 +79,49 @@ pub struct KeyRing {
     signing: HashMap<KeyId, SigningKey>,
     codes: Vec<(KeyPurpose, CodeKey)>,
     retired: HashSet<KeyId>,
+    shut: HashSet<KeyId>,
 }
 
 impl KeyRing {
-    /// Opens the keys.
+    /// Opens the keys. A signing key that does not open is left out: what it signed is unknown,
+    /// its profile signs nothing until it is retired, and all else goes on.
     ///
     /// # Errors
-    /// [`Error::Internal`] where one does not open with this master key.
+    /// [`Error::Internal`] where none opens, or one that makes codes does not. Those are as old as
+    /// the database, so this is not the master key that it goes with; and without them tokens that
+    /// are good would be taken for forged.
     pub fn open(rows: &[KeyRow], master: &MasterKey, as_of: Seq) -> Result<Self, Error> {
-        let mut ring =
-            Self { as_of, signing: HashMap::new(), codes: vec![], retired: HashSet::new() };
+        let mut ring = Self {
+            as_of,
+            signing: HashMap::new(),
+            codes: vec![],
+            retired: HashSet::new(),
+            shut: HashSet::new(),
+        };
+        let mut fault = None;
         for row in rows {
             if row.state == KeyState::Retired {
                 ring.retired.insert(row.id.clone());
                 continue;
             }
-            let private = master.open(&context(row), &row.sealed)?;
+            let private = master.open(&context(row), &row.sealed);
             match row.purpose {
-                KeyPurpose::Sign => {
-                    ring.signing.insert(row.id.clone(), SigningKey::open(row, &private)?);
-                }
+                KeyPurpose::Sign => match private.and_then(|key| SigningKey::open(row, &key)) {
+                    Ok(key) => drop(ring.signing.insert(row.id.clone(), key)),
+                    Err(error) => {
+                        ring.shut.insert(row.id.clone());
+                        fault = Some(error);
+                    }
+                },
                 purpose @ (KeyPurpose::Check | KeyPurpose::Derive | KeyPurpose::Page) => {
-                    let hmac = hmac::Key::new(hmac::HMAC_SHA256, &private);
+                    let hmac = hmac::Key::new(hmac::HMAC_SHA256, &private?);
                     let key = CodeKey { id: row.id.clone(), state: row.state, hmac };
                     ring.codes.push((purpose, key));
                 }
             }
+        }
+        if let Some(fault) = fault.filter(|_| ring.signing.is_empty() && ring.codes.is_empty()) {
+            return Err(fault);
         }
         // Most of what is checked was made by the key in use.
         ring.codes.sort_by_key(|(_, key)| key.state != KeyState::Active);
@@ -123,10 +140,21 @@ impl KeyRing {
         self.retired.contains(id)
     }
 
+    /// Lists the signing keys that did not open.
+    pub fn shut(&self) -> impl Iterator<Item = &KeyId> {
+        self.shut.iter()
+    }
+
+    /// Whether this signing key did not open.
+    #[must_use]
+    pub fn is_shut(&self, id: &KeyId) -> bool {
+        self.shut.contains(id)
+    }
+
     /// Answers the key that signs for a profile.
     ///
     /// # Errors
-    /// [`Error::Internal`] where there is none: each start makes sure that there is.
+    /// [`Error::Internal`] where none that opens does: each start makes sure that there is one.
     pub fn signing(&self, profile: &str) -> Result<&SigningKey, Error> {
         self.signing
             .values()

@@ -98,7 +98,7 @@ impl Knowledge {
         // Before the load: whoever commits after it waits for this lease, and what was committed
         // before is loaded.
         store.announce_terms(lease.terms(loss)).await?;
-        let known = sync::load(&*store, &master, capacity).await?;
+        let known = sync::load(&*store, &master, capacity, None).await?;
         let this = Self {
             store,
             clock,

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokend::pb::{self, DenyReason, ErrorReason, SigningKeyState};
 use tonic::Code;
 
-use crate::support::{Verdict, World};
+use crate::support::{Kind, Verdict, World};
 
 const REVOKED: Verdict = Verdict::Deny(DenyReason::RevokedToken);
 
@@ -137,4 +137,56 @@ async fn says_what_is_wrong_with_a_key_request() {
     assert_eq!(refused, (Code::NotFound, ErrorReason::KeyNotFound));
     let refused = admin.retire_signing_key(key("../../key")).await.unwrap_err();
     assert_eq!(refused.fields, ["key_id"]);
+}
+
+#[tokio::test]
+async fn goes_on_without_a_signing_key_that_does_not_open() {
+    let mut world = World::start().await;
+    let (admin, alice) = (world.admin().api(), world.user("alice").await);
+    let (old, other) = (alice.sign_in_to("harperdb").await, alice.sign_in_to("azion").await);
+    // It is sealed together with the algorithm.
+    let keys = if world.database().kind() == Kind::Mariadb { "`keys`" } else { "keys" };
+    let spoil = format!("UPDATE {keys} SET algorithm = 'none' WHERE profile = 'harperdb'");
+    world.database().run(&spoil);
+    for restarted in [false, true] {
+        // The keys are read again.
+        admin.rotate_signing_key(of("operation")).await.unwrap();
+        let new = alice.sign_in().await;
+        for session in [&other, &new] {
+            assert_eq!(world.check(&session.operation).await, Verdict::Allow, "{restarted}");
+        }
+        let unknown = Verdict::Deny(DenyReason::UnknownToken);
+        assert_eq!(world.check(&old.operation).await, unknown, "{restarted}");
+        let refused = alice.draft("harperdb").make().await.err().unwrap();
+        assert_eq!(refused.code, Code::Internal, "{restarted}");
+        world.restart().await;
+    }
+    admin.retire_signing_key(key(&kid(&old.operation))).await.unwrap();
+    let new = alice.sign_in_to("harperdb").await;
+    assert_eq!(world.check(&new.operation).await, Verdict::Allow);
+    assert_eq!(world.check(&old.operation).await, REVOKED);
+}
+
+#[tokio::test]
+async fn leaves_no_key_behind_where_the_master_key_is_another() {
+    const OTHER: &str = "b3RoZXIga2V5IG9mIHRoZSBzYW1lIGxlbmd0aCBoZXI=";
+    let Some(world) = World::shared().await else { return };
+    let session = world.user("alice").await.sign_in().await;
+    let keys = async || {
+        let request = pb::ListSigningKeysRequest::default();
+        world.admin().api().list_signing_keys(request).await.unwrap().keys.len()
+    };
+    let before = keys().await;
+    let refused = world
+        .refusal_of_replica(|settings| {
+            let twin = settings.profiles["operation"].clone();
+            settings.profiles.insert("twin".to_owned(), twin);
+            settings.keys.master_key = Some(OTHER.into());
+        })
+        .await;
+    let sentence = "a key in the database does not open with this master key";
+    assert_eq!(refused.to_string(), sentence);
+    assert_eq!(keys().await, before);
+    world.advance(std::time::Duration::from_secs(1));
+    assert_eq!(world.check(&session.operation).await, Verdict::Allow);
 }

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::sync::open_keys;
 use super::{Knowledge, Known, MOST_TRIES, View, restless};
 use crate::domain::clock::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::facts::{Fact, FactKey, GrantFact, Kept, TokenFact};
 use crate::domain::identity::{Realm, Role, RoleId, User, UserId};
-use crate::domain::keys::KeyRing;
 use crate::domain::profile::Profiles;
 use crate::domain::store::{Answer, Seq};
 use crate::domain::token::{GrantId, TokenDigest};
@@ -122,7 +122,9 @@ impl Knowledge {
         }
         let as_of = known.facts.known();
         let rows = self.store.list_keys().await?;
-        known.keys.store(Arc::new(KeyRing::open(&rows, &self.master, as_of)?));
+        let before = known.keys.load();
+        let keys = open_keys((&rows, as_of), &self.master, Some(&before))?;
+        known.keys.store(Arc::new(keys));
         Ok(())
     }
 }

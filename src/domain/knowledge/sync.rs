@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Knowledge, Known};
 use crate::domain::clock::Instant;
@@ -15,7 +15,7 @@ use crate::domain::facts::{Capacity, Caught, Facts};
 use crate::domain::keys::KeyRing;
 use crate::domain::lease::Lease;
 use crate::domain::seal::MasterKey;
-use crate::domain::store::{Store, Tail, Terms};
+use crate::domain::store::{KeyRow, Seq, Store, Tail, Terms};
 
 /// How long a call waits for a sync, and a sync for a page.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -146,7 +146,9 @@ impl Knowledge {
     }
 
     async fn load_anew(&self) -> Result<Known, Error> {
-        let loaded = timeout(LOAD_PATIENCE, load(&*self.store, &self.master, self.capacity)).await;
+        let before = self.keys();
+        let load = load(&*self.store, &self.master, self.capacity, Some(&before));
+        let loaded = timeout(LOAD_PATIENCE, load).await;
         loaded.map_err(|late| Error::Unavailable(late.into()))?
     }
 
@@ -184,13 +186,28 @@ pub(super) async fn load(
     store: &dyn Store,
     master: &MasterKey,
     capacity: Capacity,
+    before: Option<&KeyRing>,
 ) -> Result<Known, Error> {
     let head = store.head().await?;
     let revocations = store.list_revocations().await?;
     let rows = store.list_keys().await?;
-    let keys = KeyRing::open(&rows, master, head.seq)?;
+    let keys = open_keys((&rows, head.seq), master, before)?;
     let facts = Facts::new(capacity, head, revocations);
     Ok(Known { facts, keys: ArcSwap::from_pointee(keys) })
+}
+
+/// Opens the keys as they were then, and says which do not open, where that was not said before.
+pub(super) fn open_keys(
+    (rows, as_of): (&[KeyRow], Seq),
+    master: &MasterKey,
+    before: Option<&KeyRing>,
+) -> Result<KeyRing, Error> {
+    let keys = KeyRing::open(rows, master, as_of)?;
+    for id in keys.shut().filter(|id| before.is_none_or(|before| !before.is_shut(id))) {
+        error!(key.id = %id, "a signing key does not open: what it signed is refused, and where it \
+            is the active one its profile signs nothing until it is retired");
+    }
+    Ok(keys)
 }
 
 fn shared() -> Error {

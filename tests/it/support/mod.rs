@@ -113,6 +113,16 @@ impl World {
         }
     }
 
+    /// What keeps such a server from its start.
+    pub(crate) async fn refusal_of_replica(
+        &self,
+        change: impl FnOnce(&mut Settings),
+    ) -> StartError {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        Server::bind(settings, wiring(&self.clock)).await.expect_err("no start")
+    }
+
     /// Where the server is, for those who move from one to another.
     pub(super) fn line(&self) -> Line {
         self.line.clone()
@@ -224,18 +234,21 @@ fn settings(database: &Database) -> Settings {
     settings
 }
 
-async fn run(settings: &Settings, clock: &Arc<TestClock>) -> (Running, Upstream) {
-    let wiring = Wiring {
+fn wiring(clock: &Arc<TestClock>) -> Wiring {
+    Wiring {
         clock: Arc::clone(clock) as _,
         random: Arc::new(MachineRandom::default()),
         statement_log: alone::statement_log(),
-    };
+    }
+}
+
+async fn run(settings: &Settings, clock: &Arc<TestClock>) -> (Running, Upstream) {
     let mut settings = settings.clone();
     if apart::is_apart() {
         settings.rest.enabled = false;
         settings.grpc.trusted_peers = vec!["127.0.0.1/32".parse().expect("a network")];
     }
-    let server = Server::bind(settings.clone(), wiring).await.expect("a start");
+    let server = Server::bind(settings.clone(), wiring(clock)).await.expect("a start");
     let addresses = *server.addresses();
     let url = format!("http://{}/", addresses.grpc).parse().expect("a URL");
     let upstream = Upstream::remote(remote(&url).expect("a channel"));
