@@ -58,13 +58,15 @@ pub(super) async fn replace_key(
     }
 }
 
-/// Sets the state of a key, or inserts it. Not by one statement: MariaDB would take another active
-/// key of its purpose and profile for it.
+/// Puts a published key in use, or inserts it. One that was retired since it was published is never
+/// in use again: it is there, and what inserts it is refused. Not by one statement: MariaDB would
+/// take another active key of its purpose and profile for it.
 async fn put(write: &Write<'_>, row: key::Model) -> Result<(), DbErr> {
     let published = key::Entity::update_many()
         .col_expr(key::Column::State, Expr::value(row.state.as_str()))
         .col_expr(key::Column::ActiveFor, Expr::value(row.active_for.as_deref()))
         .filter(key::Column::Id.eq(row.id.as_str()))
+        .filter(key::Column::State.eq(key_state_word(KeyState::Next)))
         .exec(write.on())
         .await?;
     if published.rows_affected == 0 {

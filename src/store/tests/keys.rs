@@ -75,3 +75,17 @@ async fn retires_any_key_once() {
     assert_eq!(bed.list_keys().await.unwrap()[0].retired_at, Some(at(1)));
     assert!(is_done(&bed.retire_key(&id("b"), at(3), &order(3)).await.unwrap()), "in use or not");
 }
+
+#[tokio::test]
+async fn never_puts_a_key_in_use_that_was_retired_since_it_was_published() {
+    let bed = bed().await;
+    let _ = bed.insert_first_key(&key("a", KeyState::Active), &audit(0)).await.unwrap();
+    let next = key("b", KeyState::Next);
+    let _ = bed.replace_key(&id("a"), KeyState::Active, &next, &order(1)).await.unwrap();
+    let _ = bed.retire_key(&id("b"), at(2), &order(2)).await.unwrap();
+    let next = key("b", KeyState::Active);
+    let put = bed.replace_key(&id("a"), KeyState::Verifying, &next, &order(3)).await.unwrap();
+    assert!(!is_done(&put));
+    let expected = [("a", KeyState::Active), ("b", KeyState::Retired)];
+    assert_eq!(states(&bed).await, expected.map(|(id, state)| (id.to_owned(), state)));
+}
