@@ -47,6 +47,20 @@ async fn would_allow_it_elsewhere_without_the_wait() {
 }
 
 #[tokio::test]
+async fn denies_at_once_where_it_is_revoked_again_without_the_wait() {
+    let Some(world) = World::shared().await else { return };
+    let other = world.replica().await;
+    for (kind, session) in world.user("alice").await.every_kind().await {
+        assert_eq!(other.check(&session.operation).await, Verdict::Allow, "{kind}");
+        world.nobody().revoke_token(by_secret(&session, true)).await.unwrap();
+        assert_eq!(other.check(&session.operation).await, Verdict::Allow, "{kind}: its lease");
+        let again = other.nobody().revoke_token(by_secret(&session, true)).await.unwrap();
+        assert_eq!(again.revoked_count, 0, "{kind}");
+        assert_eq!(other.check(&session.operation).await, REVOKED, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn waits_for_the_longest_lease_that_anyone_has_announced() {
     let Some(world) = World::shared().await else { return };
     let hasty = world.replica_with(|settings| settings.replica.lease = SHORT).await;

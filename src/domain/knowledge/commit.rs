@@ -60,7 +60,7 @@ impl Knowledge {
 
     async fn settle(&self, left: Left, wait: Wait) -> Result<(), Error> {
         match (left, wait) {
-            (Left::Nothing, _) | (Left::AlreadyDone(_), Wait::Skip) => Ok(()),
+            (Left::Nothing, _) => Ok(()),
             // Whoever did it may have died before all had heard of it, and this replica, too, may
             // not have heard yet.
             (Left::AlreadyDone(mark), Wait::ForAll) => {
@@ -68,7 +68,9 @@ impl Knowledge {
                 self.wait_out(terms).await;
                 self.confirm(mark).await
             }
-            (Left::Change(mark), Wait::Skip) => self.sync_past(mark).await.map(drop),
+            (Left::AlreadyDone(mark) | Left::Change(mark), Wait::Skip) => {
+                self.sync_past(mark).await.map(drop)
+            }
             (Left::Change(mark), Wait::ForAll) => {
                 let terms = self.sync_past(mark).await?;
                 self.wait_out(terms).await;
