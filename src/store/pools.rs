@@ -1,5 +1,6 @@
 //! The connections to a database server: three pools, and when one is not used again.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,10 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that was idle for longer is checked before it is used.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// For so long after a connection was made, all others are checked before they are used: longer
+/// than what is [`FRESH`] is idle, and its check and the driver's ping took when it was given back.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// A connection that was idle for this is closed. A server, or what stands before it, may cut it
 /// without a word after a longer time.
@@ -71,12 +76,19 @@ impl<DB: Database> Pools<DB> {
         options: &Options,
         connect: &HowTo<S>,
     ) -> Self {
-        let pool = |most: u32| {
-            pool_of(server, options.connection_wait)
+        let last = LastMade::default();
+        // What the tail asks proves its server each time.
+        let (doubtful, sure) = ((&last, &last), (&last, &LastMade::default()));
+        let pool = |most: u32, made| {
+            pool_of(server, options.connection_wait, made)
                 .max_connections(most.max(1))
                 .connect_lazy_with(connect.clone())
         };
-        Self { writers: pool(options.writers), readers: pool(options.readers), tail: pool(TAIL) }
+        Self {
+            writers: pool(options.writers, doubtful),
+            readers: pool(options.readers, doubtful),
+            tail: pool(TAIL, sure),
+        }
     }
 
     /// Takes a connection of the tail.
@@ -131,11 +143,43 @@ impl<DB: Database> Drop for Whole<DB> {
 
 /// Makes a pool of one connection, which is not replaced while it is used.
 pub(super) fn one<S: Server>(server: &S, options: &Options, connect: &HowTo<S>) -> Pool<S::Driver> {
-    pool_of(server, options.connection_wait).max_connections(1).connect_lazy_with(connect.clone())
+    let alone = LastMade::default();
+    pool_of(server, options.connection_wait, (&alone, &alone))
+        .max_connections(1)
+        .connect_lazy_with(connect.clone())
 }
 
-fn pool_of<S: Server>(server: &S, wait: Duration) -> PoolOptions<S::Driver> {
+/// When the last connection was made, of all pools. It may lead to another server than those before
+/// it: the name has moved, and the old primary, read-only now, has left their sessions open. So what
+/// was checked before that moment is checked again. Else a reader could find an old row, and it
+/// would be kept as of a change that the tail has read on the new primary.
+#[derive(Debug, Clone, Default)]
+struct LastMade(Arc<Mutex<Option<time::Instant>>>);
+
+impl LastMade {
+    /// Notes that one was made, and leads to a server that takes writes.
+    fn note(&self) {
+        *self.last() = Some(time::Instant::now());
+    }
+
+    /// Whether it was made so lately that all others are in doubt.
+    fn is_recent(&self) -> bool {
+        self.last().is_some_and(|made| made.elapsed() < DOUBT)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<time::Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a pool that notes when it made a connection, and doubts its own where one was made.
+fn pool_of<S: Server>(
+    server: &S,
+    wait: Duration,
+    (noted, heeded): (&LastMade, &LastMade),
+) -> PoolOptions<S::Driver> {
     let (prepared, before, after) = (server.clone(), server.clone(), server.clone());
+    let (noted, heeded) = (noted.clone(), heeded.clone());
     PoolOptions::new()
         .acquire_timeout(wait)
         // Without a bound; ours have one.
@@ -143,21 +187,22 @@ fn pool_of<S: Server>(server: &S, wait: Duration) -> PoolOptions<S::Driver> {
         .idle_timeout(IDLE_TIMEOUT)
         .max_lifetime(MAX_LIFETIME)
         .after_connect(move |connection, _| {
-            let server = prepared.clone();
+            let (server, noted) = (prepared.clone(), noted.clone());
             Box::pin(async move {
                 let prepared = server.prepare(connection).await;
-                if prepared.is_err() {
+                match prepared {
+                    // Before anything is read by it.
+                    Ok(()) => noted.note(),
                     // Else the pool asks a hundred times, and logs each.
-                    time::sleep(PAUSE).await;
+                    Err(_) => time::sleep(PAUSE).await,
                 }
                 prepared.map_err(below)
             })
         })
         .before_acquire(move |connection, metadata: PoolConnectionMetadata| {
             let server = before.clone();
-            Box::pin(
-                async move { Ok(metadata.idle_for < FRESH || is_clean(&server, connection).await) },
-            )
+            let is_fresh = metadata.idle_for < FRESH && !heeded.is_recent();
+            Box::pin(async move { Ok(is_fresh || is_clean(&server, connection).await) })
         })
         // A call that was given up leaves its statement, or a transaction, midway.
         .after_release(move |connection, _| {

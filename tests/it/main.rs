@@ -35,5 +35,6 @@ mod revoke;
 mod secrets;
 mod service;
 mod sign_in;
+mod standby;
 mod support;
 mod survival;

@@ -171,6 +171,23 @@ async fn reads_nothing_from_a_server_that_became_a_standby() {
 }
 
 #[tokio::test]
+async fn checks_a_connection_again_that_is_older_than_another() {
+    let Some(Kind::Postgres) = server() else { return };
+    let database = Database::empty(Kind::Postgres);
+    say_standby(&database, false);
+    let wait = Duration::from_millis(500);
+    let options = Options { readers: 1, connection_wait: wait, ..options(database.url()) };
+    let store = SeaStore::open(&options).await.unwrap();
+    // It stays fresh until the end.
+    let _ = store.find_user(UserId(uuid(1))).await.unwrap();
+    // This one could lead to a new primary.
+    store.changes_from(Seq(1)).await.unwrap();
+    say_standby(&database, true);
+    let refused = store.find_user(UserId(uuid(1))).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn uses_no_connection_that_was_left_within_a_transaction() {
     let Some(kind) = server() else { return };
     let database = Database::empty(kind);

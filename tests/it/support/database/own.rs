@@ -3,6 +3,9 @@
 use super::Kind;
 use super::server::Server;
 
+/// Its only database.
+const NAME: &str = "tokend_own";
+
 /// A server with an empty database. Dropped, it is gone.
 pub(crate) struct OwnServer {
     server: Server,
@@ -12,7 +15,6 @@ pub(crate) struct OwnServer {
 impl OwnServer {
     /// Starts one.
     pub(crate) fn start(kind: Kind) -> Self {
-        const NAME: &str = "tokend_own";
         let server = Server::start(kind);
         server.admin.create(NAME);
         let url = server.url(NAME);
@@ -22,6 +24,11 @@ impl OwnServer {
     /// Where its database is. It holds a password.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Runs a statement by one who may do everything.
+    pub(crate) fn run(&self, statement: &str) {
+        self.server.admin.run(NAME, statement);
     }
 
     /// Ends it as an operator would, whoever is connected.
