@@ -118,7 +118,7 @@ pub struct ProfileSettings {
     /// The one realm that it is for. Any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,
-    /// `none`, `rotating` or `fixed` (a JWT, where the format is `jwt`). `none`.
+    /// `none`, or where the format is `jwt` `rotating` or `fixed` (a JWT). `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh: Option<RefreshWord>,
     /// How long refreshing goes on after a sign-in; counts where there is a refresh token. `30d`.

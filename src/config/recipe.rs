@@ -146,19 +146,25 @@ impl Recipe<'_> {
     }
 
     fn refresh(&mut self, kind: TokenKind, format: Format) -> Option<RefreshPolicy> {
-        let (format, rotation) = match self.set.refresh.unwrap_or(RefreshWord::None) {
+        let word = self.set.refresh.unwrap_or(RefreshWord::None);
+        let (own, rotation, elsewhere) = match word {
             RefreshWord::None => return None,
-            RefreshWord::Rotating => (Format::Opaque(OpaqueForm::Tkr), RefreshRotation::Rotating),
-            RefreshWord::Fixed => (format, RefreshRotation::Fixed),
+            RefreshWord::Rotating => (
+                Format::Opaque(OpaqueForm::Tkr),
+                RefreshRotation::Rotating,
+                "may be `rotating` only where the format is `jwt`",
+            ),
+            RefreshWord::Fixed => {
+                (format, RefreshRotation::Fixed, "may be `fixed` only where the format is `jwt`")
+            }
         };
         if kind == TokenKind::Personal {
             self.fault(Some("refresh"), "must be `none` where the kind is `personal`");
-        }
-        if rotation == RefreshRotation::Fixed && matches!(format, Format::Opaque(_)) {
-            self.fault(Some("refresh"), "may be `fixed` only where the format is `jwt`");
+        } else if matches!(format, Format::Opaque(_)) {
+            self.fault(Some("refresh"), elsewhere);
         }
         match life(self.set.refresh_lifetime.unwrap_or(REFRESH_LIFETIME)) {
-            Life::For(life) => Some(RefreshPolicy { format, life, rotation }),
+            Life::For(life) => Some(RefreshPolicy { format: own, life, rotation }),
             Life::Endless => {
                 self.fault(Some("refresh_lifetime"), "must have an end");
                 None
