@@ -8,7 +8,7 @@ use super::calls::{DenyReason, Subject, TokenSummary};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
-use super::facts::Noted;
+use super::facts::{Noted, TokenFact};
 use super::format::jwt::Claims;
 use super::genuine::Genuine;
 use super::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
@@ -165,24 +165,9 @@ impl Core {
         secret: &Secret,
         realm: Option<&Realm>,
     ) -> Result<Judged, Missing> {
-        match self.recognise(sight.keys(), secret) {
-            Ok(genuine) => self.judge_token(sight, &genuine, realm),
-            Err(unrecognised) => Ok(Err(unrecognised.into())),
-        }
-    }
-
-    fn judge_token(
-        &self,
-        sight: &Sight<'_>,
-        genuine: &Genuine,
-        realm: Option<&Realm>,
-    ) -> Result<Judged, Missing> {
-        let stated = match genuine {
-            Genuine::Opaque(digest) => match self.stated_by_row(sight, *digest)? {
-                Some(stated) => stated,
-                None => return Ok(Err(DenyReason::UnknownToken)),
-            },
-            Genuine::Jwt(jwt, profile) => stated_by_claims(sight, jwt, profile),
+        let stated = match self.state(sight, secret)? {
+            Ok(stated) => stated,
+            Err(reason) => return Ok(Err(reason)),
         };
         let user = match find_holder(sight, stated.user, realm)? {
             Ok(user) => user,
@@ -192,6 +177,29 @@ impl Core {
             return Ok(Err(DenyReason::WrongKind));
         }
         self.judge_stated(sight, stated, user)
+    }
+
+    /// Finds what a secret states that is one of ours.
+    fn state(
+        &self,
+        sight: &Sight<'_>,
+        secret: &Secret,
+    ) -> Result<Result<Stated, DenyReason>, Missing> {
+        if secret.is_opaque() {
+            let digest = secret.digest();
+            // It was found in the database once: its check has nothing to add.
+            if let Some(Some(token)) = sight.facts().kept_token(&digest) {
+                return self.stated_by_row(sight, digest, token);
+            }
+        }
+        match self.recognise(sight.keys(), secret) {
+            Ok(Genuine::Opaque(digest)) => match sight.token(digest)? {
+                Some(token) => self.stated_by_row(sight, digest, token),
+                None => Ok(Err(DenyReason::UnknownToken)),
+            },
+            Ok(Genuine::Jwt(jwt, profile)) => Ok(Ok(stated_by_claims(sight, &jwt, &profile))),
+            Err(unrecognised) => Ok(Err(unrecognised.into())),
+        }
     }
 
     /// Judges what a token states, of whichever kind.
@@ -264,15 +272,15 @@ impl Core {
         &self,
         sight: &Sight<'_>,
         digest: TokenDigest,
-    ) -> Result<Option<Stated>, Missing> {
-        let Some(token) = sight.token(digest)? else { return Ok(None) };
-        let Some(grant) = sight.grant(token.grant)? else { return Ok(None) };
+        token: TokenFact,
+    ) -> Result<Result<Stated, DenyReason>, Missing> {
         // The settings may have lost the profile since.
-        let Some(profile) = self.settings.profiles.numbered(token.profile) else {
-            return Ok(None);
+        let profile = self.settings.profiles.numbered(token.profile);
+        let (Some(grant), Some(profile)) = (sight.grant(token.grant)?, profile) else {
+            return Ok(Err(DenyReason::UnknownToken));
         };
         let expires_at = token.expires_at();
-        Ok(Some(Stated {
+        Ok(Ok(Stated {
             id: token.id,
             kind: token.kind,
             profile: Arc::clone(profile),

@@ -159,14 +159,12 @@ impl Core {
         self.settings.authorize_callers == AuthorizeCallers::Authenticated
     }
 
-    /// Does what is done now and then: notes when tokens were last used, forgets what has ended,
-    /// retires keys that outlived their tokens, and removes dead rows. What fails is tried again the next time.
+    /// Does what is done now and then: notes when tokens were last used, retires keys that outlived their tokens, and removes dead rows. What fails is tried again the next time.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn housekeep(&self) -> Result<(), Error> {
         self.addresses.forget_idle();
-        self.knowledge.forget_ended();
         // One that fails does not keep the others from their turn.
         let flushed = self.flush_uses().await;
         let retired = self.retire_outlived_keys().await;

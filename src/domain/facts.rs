@@ -316,15 +316,15 @@ impl Facts {
                 marks.raise(FactKey::Token(*digest), seq);
                 self.tokens.remove(digest);
             }
-            Change::Grant { id, until, revoked } => {
+            Change::Grant { id, until: _, revoked } => {
                 marks.raise(FactKey::Grant(*id), seq);
                 self.grants.remove(id);
                 match revoked {
-                    GrantChange::Revoked => self.revoked.grants.insert(*id, *until),
+                    GrantChange::Revoked => self.revoked.grants.insert(*id),
                     GrantChange::Restamped => {}
                 }
             }
-            Change::Jti { id, until } => self.revoked.tokens.insert(id.clone(), *until),
+            Change::Jti { id, until: _ } => self.revoked.tokens.insert(id.clone()),
             Change::Keys => self.keys_mark.store(seq.0, Ordering::Release),
             // Everything is loaded anew before it comes here.
             Change::Unknown => {}
@@ -355,11 +355,6 @@ impl Facts {
         marks.suspensions += 1;
         self.lease_until.store(0, Ordering::Release);
         drop(marks);
-    }
-
-    /// Forgets revocations of JWTs that ended a day ago.
-    pub fn forget_ended(&self, now: Timestamp) {
-        self.revoked.forget_ended(now);
     }
 
     /// How many facts and revocations are kept, and the bytes that they take.

@@ -53,13 +53,10 @@ impl Core {
         secret: &Secret,
     ) -> Result<Genuine, Unrecognised> {
         let text = secret.expose();
-        // No opaque token of ours has a dot, and no JWT has none.
-        if text.contains('.') && text.len() <= jwt::MAX_LENGTH {
-            self.recognise_jwt(keys, text)
-        } else if self.is_checked(keys, text) {
-            Ok(Genuine::Opaque(secret.digest()))
-        } else {
-            Err(Unrecognised::Forged)
+        match secret.is_opaque() {
+            true if self.is_checked(keys, text) => Ok(Genuine::Opaque(secret.digest())),
+            false if text.len() <= jwt::MAX_LENGTH => self.recognise_jwt(keys, text),
+            true | false => Err(Unrecognised::Forged),
         }
     }
 

@@ -195,11 +195,6 @@ impl Knowledge {
     fn terms(&self) -> MutexGuard<'_, Terms> {
         self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Forgets what no longer matters.
-    pub fn forget_ended(&self) {
-        self.known.load().facts.forget_ended(self.clock.now());
-    }
 }
 
 fn restless() -> Error {

@@ -117,6 +117,12 @@ impl Secret {
         self.0.expose_secret()
     }
 
+    /// Whether it can be no JWT: no opaque secret has a dot, and no JWT has none.
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        !self.expose().contains('.')
+    }
+
     /// What the database finds it by.
     #[must_use]
     pub fn digest(&self) -> TokenDigest {

@@ -50,8 +50,8 @@ impl Revoked {
     fn fork(&self) -> Self {
         let Self { tokens, grants } = self;
         let fork = Self::new(SHARDS);
-        tokens.list().into_iter().for_each(|(id, until)| fork.tokens.insert(id, until));
-        grants.list().into_iter().for_each(|(id, until)| fork.grants.insert(id, until));
+        tokens.list().into_iter().for_each(|id| fork.tokens.insert(id));
+        grants.list().into_iter().for_each(|id| fork.grants.insert(id));
         fork
     }
 }

@@ -1,19 +1,15 @@
-//! The JWTs and grants that were revoked. Absence means "allowed", so nothing is ever evicted.
+//! The JWTs and grants that were revoked. Absence means "allowed", so nothing is ever evicted: what
+//! no longer matters is left behind when everything is read anew, after the purge has removed it by
+//! the database's clock.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
-use super::kept::Ends;
-use crate::domain::clock::Timestamp;
 use crate::domain::store::Revocation;
 use crate::domain::token::{GrantId, TokenId};
-
-/// How much longer than what it revokes a revocation is remembered.
-const SLACK: Duration = Duration::from_hours(24);
 
 /// Each check of a JWT asks here, so those of many cores must seldom meet.
 pub(super) const SHARDS: usize = 64;
@@ -37,17 +33,11 @@ impl Revoked {
         let revoked = Self::new(SHARDS);
         for revocation in revocations {
             match revocation {
-                Revocation::Jti(id, until) => revoked.tokens.insert(id, until),
-                Revocation::Grant(id, until) => revoked.grants.insert(id, until),
+                Revocation::Jti(id, _) => revoked.tokens.insert(id),
+                Revocation::Grant(id, _) => revoked.grants.insert(id),
             }
         }
         revoked
-    }
-
-    /// Forgets what ended long ago.
-    pub(super) fn forget_ended(&self, now: Timestamp) {
-        self.tokens.forget_ended(now);
-        self.grants.forget_ended(now);
     }
 
     /// How many there are.
@@ -61,7 +51,7 @@ impl Revoked {
     }
 }
 
-/// Ids, each until when it matters (`None`: for ever), in parts with a lock each.
+/// Ids, in parts with a lock each.
 #[derive(Debug)]
 pub(super) struct Shards<K> {
     hasher: RandomState,
@@ -74,12 +64,12 @@ pub(super) struct Shards<K> {
 struct Shard<K> {
     // How many it has. Whoever reads zero here need not write into the lock.
     count: AtomicUsize,
-    until: RwLock<HashMap<K, Ends>>,
+    ids: RwLock<HashSet<K>>,
 }
 
 impl<K: Hash + Eq> Shards<K> {
     fn new(shards: usize) -> Self {
-        let empty = || Shard { count: AtomicUsize::new(0), until: RwLock::default() };
+        let empty = || Shard { count: AtomicUsize::new(0), ids: RwLock::default() };
         Self {
             hasher: RandomState::new(),
             shards: std::iter::repeat_with(empty).take(shards.max(1)).collect(),
@@ -89,26 +79,14 @@ impl<K: Hash + Eq> Shards<K> {
     /// Whether an id is among them.
     pub(super) fn contains(&self, id: &K) -> bool {
         let Some(shard) = self.shard(id) else { return false };
-        shard.count.load(Ordering::Acquire) > 0 && shard.read().contains_key(id)
+        shard.count.load(Ordering::Acquire) > 0 && shard.read().contains(id)
     }
 
     /// Adds an id. Before this returns, whoever asks finds it.
-    pub(super) fn insert(&self, id: K, until: Option<Timestamp>) {
+    pub(super) fn insert(&self, id: K) {
         if let Some(shard) = self.shard(&id) {
             let mut ids = shard.write();
-            ids.insert(id, until.into());
-            shard.count.store(ids.len(), Ordering::Release);
-        }
-    }
-
-    fn forget_ended(&self, now: Timestamp) {
-        let is_needed = |until: &Ends| until.at().is_none_or(|end| end.plus(SLACK) > now);
-        for shard in &self.shards {
-            if shard.read().values().all(is_needed) {
-                continue;
-            }
-            let mut ids = shard.write();
-            ids.retain(|_, until| is_needed(until));
+            ids.insert(id);
             shard.count.store(ids.len(), Ordering::Release);
         }
     }
@@ -121,7 +99,7 @@ impl<K: Hash + Eq> Shards<K> {
         // A byte beside each place, of which seven in eight may be taken.
         let places = |shard: &Shard<K>| shard.read().capacity() * 8 / 7;
         let places: usize = self.shards.iter().map(places).sum();
-        places * (size_of::<(K, Ends)>() + 1)
+        places * (size_of::<K>() + 1)
     }
 
     /// The one part that an id can be in. There is always one.
@@ -133,23 +111,21 @@ impl<K: Hash + Eq> Shards<K> {
 
     /// Goes through all of them.
     #[cfg(test)]
-    pub(super) fn list(&self) -> Vec<(K, Option<Timestamp>)>
+    pub(super) fn list(&self) -> Vec<K>
     where
         K: Clone,
     {
-        let list = |shard: &Shard<K>| -> Vec<_> {
-            shard.read().iter().map(|(id, until)| (id.clone(), until.at())).collect()
-        };
+        let list = |shard: &Shard<K>| -> Vec<_> { shard.read().iter().cloned().collect() };
         self.shards.iter().flat_map(list).collect()
     }
 }
 
 impl<K> Shard<K> {
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<K, Ends>> {
-        self.until.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, HashSet<K>> {
+        self.ids.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<K, Ends>> {
-        self.until.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, HashSet<K>> {
+        self.ids.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
