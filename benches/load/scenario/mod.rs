@@ -162,10 +162,13 @@ impl Stage {
 /// The shape of the product's listener, by its settings. The one place that decides what the
 /// server that does nothing looks like.
 fn cores(place: &Place) -> Result<usize> {
-    match place.setting("grpc", "cores")? {
-        None => Ok(0),
-        Some(toml::Value::Integer(cores)) => Ok(usize::try_from(cores)?),
-        Some(_) => machine::cores(),
+    let per_core =
+        place.setting("grpc", "runtime")?.is_some_and(|it| it.as_str() == Some("per_core"));
+    let cores = place.setting("grpc", "cores")?.and_then(|cores| cores.as_integer()).unwrap_or(0);
+    match (per_core, cores) {
+        (false, _) => Ok(0),
+        (true, 0) => machine::cores(),
+        (true, cores) => Ok(usize::try_from(cores)?),
     }
 }
 
