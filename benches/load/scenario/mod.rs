@@ -34,9 +34,11 @@ const SCENARIOS: [(&str, Scenario); 7] = [
     ("runtimes", runtimes::run),
 ];
 
+/// A scenario with a database of its own.
+type BigScenario = fn(&Options) -> Result<Vec<Row>>;
+
 /// Those that take many minutes.
-const BIG: [(&str, fn(&Options) -> Result<Vec<Row>>); 2] =
-    [("rows", big::rows::run), ("memory", big::memory::run)];
+const BIG: [(&str, BigScenario); 2] = [("rows", big::rows::run), ("memory", big::memory::run)];
 
 /// Runs those that are wanted.
 ///
@@ -132,11 +134,7 @@ impl Stage {
 
     /// Makes each of these calls once.
     fn each(&self, server: &Process, calls: &Calls) -> Result<Slice> {
-        self.each_with(server, self.options.load, calls)
-    }
-
-    fn each_with(&self, server: &Process, load: Load, calls: &Calls) -> Result<Slice> {
-        generator::drive(server, load, Span::ToTheEnd, &calls.once())
+        generator::drive(server, self.options.load, Span::ToTheEnd, &calls.once())
     }
 
     /// Lets two take turns.
