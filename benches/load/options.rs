@@ -8,6 +8,9 @@ use clap::Parser;
 use crate::generator::Load;
 use crate::people::Size;
 
+/// A user may have a thousand personal tokens; one more ends another.
+pub(crate) const TOKENS_OF_A_USER: usize = 900;
+
 /// Measures what calls cost, as ratios to what they must cost.
 #[derive(Debug, Parser)]
 #[command(name = "load")]
@@ -93,7 +96,8 @@ impl Options {
         let size = if *smoke {
             Size { users: 8, roles: 8, tokens: 64, chains }
         } else {
-            Size { users: 128, roles: 32, tokens: *tokens, chains }
+            let users = tokens.div_ceil(TOKENS_OF_A_USER).max(128);
+            Size { users, roles: 32, tokens: *tokens, chains }
         };
         let seconds = if *smoke { 0.05 } else { seconds.max(0.01) };
         Self {

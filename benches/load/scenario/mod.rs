@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>> {
         }
     }
     for (name, scenario) in BIG {
-        if options.big && options.wants(name) {
+        if options.wants(name) && (options.big || !options.named().is_empty()) {
             tell(&format!("{name} …"));
             rows.extend(scenario(options).map_err(|failure| format!("{name}: {failure}"))?);
         }

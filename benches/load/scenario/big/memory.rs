@@ -2,15 +2,13 @@
 
 use super::fill;
 use crate::figures::{Unit, count, float, micros, now};
-use crate::options::Options;
+use crate::options::{Options, TOKENS_OF_A_USER};
 use crate::report::{Bar, Row};
 use crate::scenario::Stage;
 use crate::server::Place;
 use crate::{Result, tell};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
-/// As many tokens as one user may have, and some room.
-const TOKENS_OF_A_USER: usize = 900;
 /// Tokens enough to find all connections and threads at work.
 const FEW: usize = 1000;
 
