@@ -20,6 +20,7 @@ use tokio::task::LocalSet;
 use crate::figures::{float, micros, now};
 use crate::histogram::Histogram;
 use crate::server::Process;
+use crate::traffic::{Counted, Traffic};
 use crate::{Result, fail, wire};
 
 /// How much an answer, and all answers of a connection, may hold before they are read.
@@ -81,12 +82,21 @@ pub(crate) struct Slice {
     pub(crate) cpu: Duration,
     /// How long each call took.
     pub(crate) times: Histogram,
+    /// All calls, those before it counted too, and the bytes that went and came over TCP for them.
+    made: u64,
+    sent: u64,
+    received: u64,
 }
 
 impl Slice {
     /// The server's processor time for one call, in microseconds.
     pub(crate) fn cpu_micros(&self) -> f64 {
         micros(self.cpu) / float(self.calls)
+    }
+
+    /// The bytes of a call and of its answer, with what HTTP/2 puts around them.
+    pub(crate) fn bytes(&self) -> (f64, f64) {
+        (float(self.sent) / float(self.made), float(self.received) / float(self.made))
     }
 
     /// Calls in a second by the clock.
@@ -153,6 +163,9 @@ pub(crate) fn drive(server: &Process, load: Load, span: Span<'_>, cast: Cast<'_>
         for caller in callers {
             let tally = caller.join().unwrap_or_else(|_| fail("a caller panicked"))?;
             slice.calls += tally.times.total();
+            slice.made += tally.made;
+            slice.sent += tally.sent;
+            slice.received += tally.received;
             slice.times.add(&tally.times);
             wrong.add(tally.wrong);
         }
@@ -226,8 +239,9 @@ impl Crew<'_> {
     ) -> Result<Tally> {
         let mut callers = Vec::new();
         let tally = Rc::new(RefCell::new(Tally::default()));
+        let traffic = Rc::<Traffic>::default();
         for line in &self.lines {
-            let send = connect(self.address).await?;
+            let send = connect(self.address, Rc::clone(&traffic)).await?;
             for stream in 0..self.streams {
                 let script = cast(line * self.streams + stream);
                 callers.push((send.clone(), script));
@@ -244,7 +258,8 @@ impl Crew<'_> {
         for done in futures_util::future::join_all(working).await {
             done?;
         }
-        let tally = tally.take();
+        let mut tally = tally.take();
+        (tally.sent, tally.received) = (traffic.sent.get(), traffic.received.get());
         Ok(tally)
     }
 }
@@ -253,6 +268,10 @@ impl Crew<'_> {
 #[derive(Default)]
 struct Tally {
     times: Histogram,
+    /// All calls, and their bytes.
+    made: u64,
+    sent: u64,
+    received: u64,
     wrong: Wrong,
 }
 
@@ -277,13 +296,13 @@ impl Wrong {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>> {
+async fn connect(address: SocketAddr, traffic: Rc<Traffic>) -> Result<SendRequest<Bytes>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (send, connection) = client::Builder::new()
         .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .handshake(stream)
+        .handshake(Counted::new(stream, traffic))
         .await?;
     // Why it ended is heard by whoever calls over it.
     tokio::task::spawn_local(async move { drop(connection.await) });
@@ -304,6 +323,7 @@ async fn work(
         let time = begun.elapsed();
         let judged = answer.and_then(|message| script.answered(message));
         let mut tally = tally.borrow_mut();
+        tally.made += 1;
         match judged {
             Ok(()) if stage.phase.load(Ordering::Relaxed) == COUNT => {
                 tally.times.record(time);
@@ -364,8 +384,9 @@ fn went_well(trailers: &HeaderMap) -> Result<()> {
 /// Makes one call to a server and answers its message.
 pub(crate) fn ask(server: &Process, call: Call) -> Result<Bytes> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new()
-        .block_on(&runtime, async { exchange(&mut connect(server.address).await?, call).await })
+    LocalSet::new().block_on(&runtime, async {
+        exchange(&mut connect(server.address, Rc::default()).await?, call).await
+    })
 }
 
 /// What scripts share without locks that anybody waits for.

@@ -21,6 +21,7 @@ mod report;
 mod scenario;
 mod script;
 mod server;
+mod traffic;
 mod wire;
 
 use machine::Machine;

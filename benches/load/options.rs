@@ -8,6 +8,9 @@ use clap::Parser;
 use crate::generator::Load;
 use crate::people::Size;
 
+/// A user may have a thousand personal tokens; one more ends another.
+pub(crate) const TOKENS_OF_A_USER: usize = 900;
+
 /// Measures what calls cost, as ratios to what they must cost.
 #[derive(Debug, Parser)]
 #[command(name = "load")]
@@ -30,6 +33,12 @@ pub(crate) struct Args {
     /// How many tokens calls are drawn from
     #[arg(long, default_value_t = 100_000)]
     tokens: usize,
+    /// How many rows there are where there are many
+    #[arg(long, default_value_t = 10_000_000)]
+    rows: usize,
+    /// How many tokens are known where memory is measured
+    #[arg(long, default_value_t = 1_000_000)]
+    facts: usize,
     /// Where databases are put; by default the machine's folder for temporary files
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
@@ -63,6 +72,10 @@ pub(crate) struct Options {
     pub(crate) size: Size,
     /// Where databases are.
     pub(crate) dir: Option<PathBuf>,
+    /// How many rows there are where there are many.
+    pub(crate) rows: usize,
+    /// How many tokens are known where memory is measured.
+    pub(crate) facts: usize,
     /// Whether no figure means anything.
     pub(crate) smoke: bool,
     /// Whether what takes long is wanted.
@@ -73,7 +86,7 @@ pub(crate) struct Options {
 impl Options {
     /// Reads them.
     pub(crate) fn of(args: &Args) -> Self {
-        let Args { seconds, rounds, only, smoke, big, tokens, dir, .. } = args;
+        let Args { seconds, rounds, only, smoke, big, tokens, rows, facts, dir, .. } = args;
         let load = if *smoke {
             Load { connections: 2, streams: 4 }
         } else {
@@ -83,7 +96,8 @@ impl Options {
         let size = if *smoke {
             Size { users: 8, roles: 8, tokens: 64, chains }
         } else {
-            Size { users: 128, roles: 32, tokens: *tokens, chains }
+            let users = tokens.div_ceil(TOKENS_OF_A_USER).max(128);
+            Size { users, roles: 32, tokens: *tokens, chains }
         };
         let seconds = if *smoke { 0.05 } else { seconds.max(0.01) };
         Self {
@@ -92,6 +106,8 @@ impl Options {
             load,
             size,
             dir: dir.clone(),
+            rows: *rows,
+            facts: *facts,
             smoke: *smoke,
             big: *big,
             only: only.clone(),

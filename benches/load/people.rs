@@ -40,6 +40,8 @@ pub(crate) struct Size {
 #[derive(Clone)]
 pub(crate) struct People {
     size: Size,
+    /// A token of the first user.
+    admin: String,
     /// A personal token of each user.
     bearers: Vec<String>,
     /// A refresh token of each user that does not rotate, signed by Ed25519, and by RS256.
@@ -88,6 +90,7 @@ impl People {
         let refresh = |made: pb::CreateTokenResponse| wire::secret(made.refresh_token);
         Ok(Self {
             size,
+            admin: admin.clone(),
             bearers: signed_in("personal", size.users)?
                 .into_iter()
                 .map(token)
@@ -141,6 +144,12 @@ impl People {
         };
         let bodies = secrets.iter().map(|secret| wire::frame(&refresh(secret))).collect();
         Calls::new("TokenService/RefreshOperationToken", bodies, wire::refreshed)
+    }
+
+    /// The call that removes what is dead.
+    pub(crate) fn purge(&self) -> Result<Calls> {
+        let head = wire::head_by("MaintenanceService/Purge", &self.admin)?;
+        Ok(Calls::by(head, vec![wire::frame(&pb::PurgeRequest {})], |_| Ok(())))
     }
 
     /// Calls that check these, each asking for one permission that its user has, on a resource.

@@ -24,7 +24,12 @@ pub(crate) struct Calls {
 impl Calls {
     /// Calls of a method (`TokenService/Authorize`), whose answers are judged so.
     pub(crate) fn new(method: &str, bodies: Vec<Bytes>, judge: Judge) -> Result<Self> {
-        Ok(Self { head: wire::head(method)?, bodies: bodies.into(), judge })
+        Ok(Self::by(wire::head(method)?, bodies, judge))
+    }
+
+    /// Calls with this head.
+    pub(crate) fn by(head: Request<()>, bodies: Vec<Bytes>, judge: Judge) -> Self {
+        Self { head, bodies: bodies.into(), judge }
     }
 
     /// How many there are.

@@ -63,8 +63,8 @@ impl Place {
     }
 
     /// With this setting, by its name in the environment.
-    pub(crate) fn with(mut self, setting: &str, value: impl ToString) -> Self {
-        self.environment.push((format!("TOKEND__{setting}"), value.to_string()));
+    pub(crate) fn with(mut self, setting: &str, value: &str) -> Self {
+        self.environment.push((format!("TOKEND__{setting}"), value.to_owned()));
         self
     }
 
@@ -103,7 +103,7 @@ impl Place {
             if let Some(ended) = process.child.try_wait()? {
                 return fail(format!("the server ended ({ended}): {}", self.log()));
             }
-            if self.find(&mut process)? && process.is_ready() {
+            if self.find(&mut process) && process.is_ready() {
                 return Ok(process);
             }
             thread::sleep(Duration::from_millis(1));
@@ -123,9 +123,9 @@ impl Place {
     }
 
     /// Reads where it listens from the lock file, once that is the process's own.
-    fn find(&self, process: &mut Process) -> Result<bool> {
+    fn find(&self, process: &mut Process) -> bool {
         let lock = self.folder.path().join(format!("{DATABASE}.lock"));
-        let Ok(text) = fs::read_to_string(lock) else { return Ok(false) };
+        let Ok(text) = fs::read_to_string(lock) else { return false };
         let line = |name: &str| {
             text.lines().filter_map(|line| line.split_once(' ')).find(|(known, _)| *known == name)
         };
@@ -133,15 +133,15 @@ impl Place {
         let (Some((_, grpc)), Some((_, management)), true) =
             (line("grpc"), line("management"), own)
         else {
-            return Ok(false);
+            return false;
         };
         // While the file is being written, a line may be cut short.
         let (Ok(grpc), Ok(management)) = (grpc.parse(), management.parse()) else {
-            return Ok(false);
+            return false;
         };
         process.address = grpc;
         process.management = Some(management);
-        Ok(true)
+        true
     }
 }
 

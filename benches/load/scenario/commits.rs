@@ -20,7 +20,7 @@ pub(super) fn run(stage: &Stage) -> Result<Vec<Row>> {
         return Ok([ROTATING, BEARER, ALONE].into_iter().map(none).collect());
     }
     let (_place, grouped) = stage.server()?;
-    let apart = stage.place()?.with("DATABASE__GROUP", 1);
+    let apart = stage.place()?.with("DATABASE__GROUP", "1");
     let single = apart.start()?;
     let servers = (&grouped, &single);
     let creates = stage.people.creates("operation")?;

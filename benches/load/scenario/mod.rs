@@ -34,9 +34,11 @@ const SCENARIOS: [(&str, Scenario); 7] = [
     ("runtimes", runtimes::run),
 ];
 
+/// A scenario with a database of its own.
+type BigScenario = fn(&Options) -> Result<Vec<Row>>;
+
 /// Those that take many minutes.
-const BIG: [(&str, fn(&Options) -> Result<Vec<Row>>); 2] =
-    [("rows", big::rows::run), ("memory", big::memory::run)];
+const BIG: [(&str, BigScenario); 2] = [("rows", big::rows::run), ("memory", big::memory::run)];
 
 /// Runs those that are wanted.
 ///
@@ -60,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>> {
         }
     }
     for (name, scenario) in BIG {
-        if options.big && options.wants(name) {
+        if options.wants(name) && (options.big || !options.named().is_empty()) {
             tell(&format!("{name} …"));
             rows.extend(scenario(options).map_err(|failure| format!("{name}: {failure}"))?);
         }
@@ -132,11 +134,7 @@ impl Stage {
 
     /// Makes each of these calls once.
     fn each(&self, server: &Process, calls: &Calls) -> Result<Slice> {
-        self.each_with(server, self.options.load, calls)
-    }
-
-    fn each_with(&self, server: &Process, load: Load, calls: &Calls) -> Result<Slice> {
-        generator::drive(server, load, Span::ToTheEnd, &calls.once())
+        generator::drive(server, self.options.load, Span::ToTheEnd, &calls.once())
     }
 
     /// Lets two take turns.
@@ -162,10 +160,13 @@ impl Stage {
 /// The shape of the product's listener, by its settings. The one place that decides what the
 /// server that does nothing looks like.
 fn cores(place: &Place) -> Result<usize> {
-    match place.setting("grpc", "cores")? {
-        None => Ok(0),
-        Some(toml::Value::Integer(cores)) => Ok(usize::try_from(cores)?),
-        Some(_) => machine::cores(),
+    let per_core =
+        place.setting("grpc", "runtime")?.is_some_and(|it| it.as_str() == Some("per_core"));
+    let cores = place.setting("grpc", "cores")?.and_then(|cores| cores.as_integer()).unwrap_or(0);
+    match (per_core, cores) {
+        (false, _) => Ok(0),
+        (true, 0) => machine::cores(),
+        (true, cores) => Ok(usize::try_from(cores)?),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Stage, cpu, times};
 use crate::Result;
-use crate::figures::Unit;
-use crate::generator;
+use crate::figures::{Short, Unit};
+use crate::generator::{self, Slice};
 use crate::noop::Answer;
 use crate::report::{Bar, Row};
 use crate::script::Calls;
@@ -37,6 +37,12 @@ pub(super) fn warm(
     let figures = (&cpu(&ours)[..], "no-op", &cpu(&bound)[..]);
     Ok(Row::compared(operation, bar, Unit::CpuMicros, figures)?
         .reading(reads)
+        .noting(bytes(&ours))
         .noting(times("ours", &ours))
         .noting(times("no-op", &bound)))
+}
+
+fn bytes(slices: &[Slice]) -> String {
+    let (request, answer) = slices.last().map_or((0.0, 0.0), Slice::bytes);
+    format!("{} bytes a request, {} an answer", Short(request), Short(answer))
 }

@@ -10,13 +10,8 @@ const CLOCK: (&str, Bar) = ("One runtime → one per core, by the clock", Bar::A
 const ONE: &str = "one runtime";
 
 pub(super) fn run(stage: &Stage) -> Result<Vec<Row>> {
-    if stage.base.setting("grpc", "cores")?.is_none() {
-        let none =
-            |(operation, bar)| Row::not_measured(operation, bar, "this build has no grpc.cores");
-        return Ok([CPU, CLOCK].into_iter().map(none).collect());
-    }
     let (_place, apart) = stage.server()?;
-    let other = stage.place()?.with("GRPC__CORES", 0);
+    let other = stage.place()?.with("GRPC__RUNTIME", "shared");
     let together = other.start()?;
     let checks = stage.people.checks(&stage.tokens)?;
     stage.each(&apart, &checks)?;

@@ -2,7 +2,7 @@
 
 use super::{Stage, cpu, times};
 use crate::figures::Unit;
-use crate::generator::Load;
+use crate::generator::{self, Load, Span};
 use crate::report::{Bar, Row};
 use crate::{Result, bounds, machine};
 
@@ -19,8 +19,10 @@ pub(super) fn run(stage: &Stage) -> Result<Vec<Row>> {
     let calls = stage.people.sign_ins("operation", count)?;
     // Enough that no thread that hashes ever waits for the next one.
     let load = Load { connections: 1, streams: 4 * threads };
-    let (ours, bound) = stage
-        .rounds(|| stage.each_with(&server, load, &calls), || bounds::argon2(time / 2, threads))?;
+    let (ours, bound) = stage.rounds(
+        || generator::drive(&server, load, Span::ToTheEnd, &calls.once()),
+        || bounds::argon2(time / 2, threads),
+    )?;
     let figures = (&cpu(&ours)[..], "Argon2id alone", &bound[..]);
     let (operation, bar) = ("CreateToken by password", Bar::AtLeast(0.95));
     let row = Row::compared(operation, bar, Unit::CpuMicros, figures)?;
