@@ -14,12 +14,13 @@ use super::cut::{count_live_tokens, live_grant, live_token};
 use super::entity::{grant, token};
 use super::group::Job;
 use super::held::{Held, Wanted};
-use super::rows::{grant_row, read_token, token_row};
+use super::rows::{grant_row, token_row};
+use super::tokens::with_grant;
 use super::write::{End, Write};
 use super::{SeaStore, pieces, revoke};
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Change, Committed, GrantChange, NewTokens, Order};
-use crate::domain::token::{GrantId, Token};
+use crate::domain::token::{GrantId, Token, TokenKind};
 
 /// New tokens that someone has ordered, and their grant where it is new.
 pub(super) struct Creation {
@@ -154,7 +155,7 @@ async fn prolong(write: &Write<'_>, grants: Vec<(GrantId, Option<Timestamp>)>) -
 }
 
 /// Revokes those of a user's live tokens of one profile that are over the number, the unused for
-/// longest first, and never one of these new ones.
+/// longest first, and never one of these new ones. What was made from a personal token ends with it.
 async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) -> Answer<()> {
     let fits = Condition::all()
         .add(token::Column::UserId.eq(sample.user.to_string()))
@@ -172,7 +173,7 @@ async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) 
     ]);
     let at = write.at();
     let rows = token::Entity::find()
-        .inner_join(grant::Entity)
+        .find_also_related(grant::Entity)
         .filter(fits)
         .filter(live_token(at))
         .filter(live_grant(at))
@@ -183,7 +184,11 @@ async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) 
         .all(write.on())
         .await?;
     for row in rows {
-        revoke::end_token(write, &read_token(row)?).await?;
+        let (token, grant) = with_grant(row)?;
+        match token.kind {
+            TokenKind::Personal => revoke::end_grant(write, &grant).await?,
+            TokenKind::Operation | TokenKind::Refresh => revoke::end_token(write, &token).await?,
+        }
     }
     Ok(())
 }

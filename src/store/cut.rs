@@ -13,6 +13,7 @@ use sea_orm::{
 
 use super::convert::{broken, read, token_kind_word};
 use super::entity::{grant, token, user};
+use super::purge::DAY;
 use super::rows::read_token;
 use super::write::Write;
 use super::{SeaStore, revoke};
@@ -126,12 +127,12 @@ async fn personal_grants(write: &Write<'_>, user: &user::Model) -> Answer<BTreeS
     grants.iter().map(|id| read("tokens.grant_id", GrantId::parse(id))).collect()
 }
 
-/// Ends what was made from a personal token that is kept.
+/// Ends what was made from a personal token that is kept, and what may live by another's clock.
 async fn end_made_from(write: &mut Write<'_>, personal: GrantId) -> Answer<()> {
     let made = token::Entity::find()
         .filter(token::Column::GrantId.eq(personal.to_string()))
         .filter(token::Column::Kind.ne(token_kind_word(TokenKind::Personal)))
-        .filter(live_token(write.at()))
+        .filter(live_token(write.at().minus(DAY)))
         .all(write.on())
         .await?;
     for row in made {

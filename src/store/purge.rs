@@ -22,7 +22,8 @@ use crate::domain::store::{Answer, Purge, Purged};
 /// More ids than this don't fit into one statement.
 const MOST: u32 = 10_000;
 
-const DAY: Duration = Duration::from_hours(24);
+/// How far two clocks may be apart. What is over is kept for as long, for another may see it alive.
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 /// Removes dead rows, unless another replica is at it.
 pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {

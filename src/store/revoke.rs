@@ -16,6 +16,7 @@ use super::entity::{grant, revocation, token};
 use super::group::Job;
 use super::held::Wanted;
 use super::pieces::padded;
+use super::purge::DAY;
 use super::rows::{read_grant, read_token};
 use super::write::{End, Write};
 use super::{SeaStore, directory};
@@ -139,16 +140,19 @@ async fn revoke_token(
 ) -> Answer<End<Option<Revoked>>> {
     let grant_end = lock_grant(write, grant).await?.and_then(|grant| grant.revoked_at);
     let Some(token) = lock_token(write, id).await? else { return Ok(End::Undone(None)) };
-    match token.state(grant_end, write.at()) {
-        TokenState::Active => {
-            end_token(write, &token).await?;
-            let token = Some(Token { revoked_at: Some(write.at()), ..token });
-            Ok(End::Done(Some(Revoked { token, count: 1 })))
-        }
-        TokenState::Expired | TokenState::Revoked => {
-            Ok(End::Undone(Some(Revoked { token: Some(token), count: 0 })))
-        }
+    let state = token.state(grant_end, write.at());
+    if state == TokenState::Revoked || is_over(token.expires_at, write.at()) {
+        return Ok(End::Undone(Some(Revoked { token: Some(token), count: 0 })));
     }
+    end_token(write, &token).await?;
+    let token = Some(Token { revoked_at: Some(write.at()), ..token });
+    Ok(End::Done(Some(Revoked { token, count: u32::from(state == TokenState::Active) })))
+}
+
+/// Whether what ends then is dead by every clock. By ours alone is not enough: where it is fast,
+/// others would go on to accept what nobody has revoked.
+fn is_over(end: Option<Timestamp>, at: Timestamp) -> bool {
+    end.is_some_and(|end| end.plus(DAY) <= at)
 }
 
 /// Ends a live token: a JWT by its `jti`.
@@ -177,11 +181,11 @@ async fn revoke_jti(write: &mut Write<'_>, jti: &JtiRevocation) -> Answer<End<Op
     let dead = grant_row.is_none_or(|grant| grant.revoked_at.is_some())
         || token.as_ref().is_some_and(|token| token.revoked_at.is_some())
         || noted.is_some()
-        || until.is_some_and(|end| end <= at);
+        || is_over(*until, at);
     if dead {
         return Ok(End::Undone(Some(Revoked { token, count: 0 })));
     }
-    if count_jtis(write, *grant, at).await? >= u64::from(*most_per_grant) {
+    if count_jtis(write, *grant, at.minus(DAY)).await? >= u64::from(*most_per_grant) {
         return Ok(End::Undone(None));
     }
     match &token {
@@ -189,13 +193,14 @@ async fn revoke_jti(write: &mut Write<'_>, jti: &JtiRevocation) -> Answer<End<Op
         None => note_jti(write, id, *grant, *until).await?,
     }
     let token = token.map(|token| Token { revoked_at: Some(at), ..token });
-    Ok(End::Done(Some(Revoked { token, count: 1 })))
+    let count = u32::from(until.is_none_or(|end| end > at));
+    Ok(End::Done(Some(Revoked { token, count })))
 }
 
-async fn count_jtis(write: &Write<'_>, grant: GrantId, now: Timestamp) -> Answer<u64> {
+async fn count_jtis(write: &Write<'_>, grant: GrantId, after: Timestamp) -> Answer<u64> {
     let matters = Condition::any()
         .add(revocation::Column::Until.is_null())
-        .add(revocation::Column::Until.gt(now.micros()));
+        .add(revocation::Column::Until.gt(after.micros()));
     let count = revocation::Entity::find()
         .filter(revocation::Column::GrantId.eq(grant.to_string()))
         .filter(revocation::Column::Kind.eq(JTI))
@@ -207,20 +212,24 @@ async fn count_jtis(write: &Write<'_>, grant: GrantId, now: Timestamp) -> Answer
 
 /// Revokes a grant and so all that was made from it. `None`: there is no such grant.
 async fn revoke_grant(write: &mut Write<'_>, id: GrantId) -> Answer<End<Option<Revoked>>> {
-    let at = write.at();
     let Some(grant) = lock_grant(write, id).await? else { return Ok(End::Undone(None)) };
-    if grant.revoked_at.is_some() || grant.expires_at.is_some_and(|end| end <= at) {
+    if grant.revoked_at.is_some() || is_over(grant.expires_at, write.at()) {
         return Ok(End::Undone(Some(Revoked { token: None, count: 0 })));
     }
     let fits = Condition::all().add(token::Column::GrantId.eq(id.to_string()));
     let count = count_live_tokens(write, fits).await?;
+    end_grant(write, &grant).await?;
+    Ok(End::Done(Some(Revoked { token: None, count })))
+}
+
+/// Ends a grant, and so all that was made from it.
+pub(super) async fn end_grant(write: &mut Write<'_>, grant: &Grant) -> Answer<()> {
     grant::Entity::update_many()
-        .col_expr(grant::Column::RevokedAt, Expr::value(at.micros()))
-        .filter(grant::Column::Id.eq(id.to_string()))
+        .col_expr(grant::Column::RevokedAt, Expr::value(write.at().micros()))
+        .filter(grant::Column::Id.eq(grant.id.to_string()))
         .exec(write.on())
         .await?;
-    note_grant(write, &grant).await?;
-    Ok(End::Done(Some(Revoked { token: None, count })))
+    note_grant(write, grant).await
 }
 
 /// Revokes all grants of a user: a cut. `None`: there is no such user.

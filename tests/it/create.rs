@@ -272,14 +272,18 @@ async fn revokes_the_longest_unused_token_beyond_the_bound_of_a_profile() {
         settings.profiles.get_mut("personal").unwrap().max_live_per_user = Some(2);
     })
     .await;
-    let alice = world.user("alice").await;
+    let alice = world.user("alice").with(["token:create"]).await;
     let first = alice.sign_in_to("personal").await;
+    let made = [first.draft("operation").make().await, first.draft("azion").make().await];
     world.advance(Duration::from_secs(1));
     let second = alice.sign_in_to("personal").await;
     world.advance(Duration::from_secs(1));
     let third = alice.sign_in_to("personal").await;
     let revoked = Verdict::Deny(DenyReason::RevokedToken);
     assert_eq!(world.check(&first.operation).await, revoked);
+    for token in made {
+        assert_eq!(world.check(&token.unwrap().operation).await, revoked, "made from it");
+    }
     for token in [second, third] {
         assert_eq!(world.check(&token.operation).await, Verdict::Allow);
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokend::domain::clock::Timestamp;
 use tokend::pb::revoke_token_request::Target;
 use tokend::pb::{self, DenyReason, ErrorReason};
 use tonic::Code;
@@ -57,6 +58,23 @@ async fn denies_at_once_where_it_is_revoked_again_without_the_wait() {
         let again = other.nobody().revoke_token(by_secret(&session, true)).await.unwrap();
         assert_eq!(again.revoked_count, 0, "{kind}");
         assert_eq!(other.check(&session.operation).await, REVOKED, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn denies_elsewhere_what_has_expired_by_the_revoker_s_clock_alone() {
+    let Some(world) = World::shared().await else { return };
+    let fast = world.replica_elsewhere().await;
+    let alice = world.user("alice").await;
+    for profile in ["operation", "azion", "apinizer"] {
+        let session = alice.sign_in_to(profile).await;
+        assert_eq!(world.check(&session.operation).await, Verdict::Allow, "{profile}");
+        let end = session.token.expire_time.unwrap().seconds;
+        fast.clock().set(Timestamp::from_seconds(end + 60).unwrap());
+        assert_eq!(session.at(&fast).revoke().await.unwrap(), 0, "{profile}");
+        // What the revoker has waited for by its own clock.
+        world.advance(WAIT);
+        assert_eq!(world.check(&session.operation).await, REVOKED, "{profile}");
     }
 }
 

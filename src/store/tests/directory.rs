@@ -91,6 +91,24 @@ async fn a_new_password_ends_grants_and_keeps_personal_tokens_if_told() {
 }
 
 #[tokio::test]
+async fn ends_what_was_made_from_a_kept_token_and_has_expired_by_its_own_clock_alone() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let grant = grant(10, user);
+    let personal = Token { expires_at: None, ..token("p", &grant, TokenKind::Personal) };
+    bed.sign_in(&grant, vec![personal, token("made", &grant, TokenKind::Operation)]).await;
+    let update = PasswordUpdate {
+        user,
+        password_hash: Some(hash("new")),
+        personal_tokens: PersonalTokens::Keep,
+        at: at(101),
+    };
+    let _ = bed.set_password(&update, &order(101)).await.unwrap();
+    let made = bed.find_token(&TokenId::parse("made").unwrap()).await.unwrap().unwrap().0;
+    assert_eq!(made.revoked_at, Some(at(101)));
+}
+
+#[tokio::test]
 async fn replaces_a_hash_only_while_it_is_the_old_one() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;

@@ -57,7 +57,7 @@ async fn bounds_the_jtis_revoked_one_by_one() {
     assert_eq!(revoke("jwt").await, Some(1));
     assert!(bed.find_token(&id("jwt")).await.unwrap().unwrap().0.revoked_at.is_some());
     assert_eq!(revoke("one-too-many").await, None);
-    let later = bed.revoke_jti(&jti("later"), &order(60)).await.unwrap();
+    let later = bed.revoke_jti(&jti("later"), &order(80)).await.unwrap();
     assert_eq!(later.value.unwrap().count, 0, "it has ended by itself");
 }
 
@@ -117,4 +117,31 @@ async fn raises_a_generation_by_one_where_it_is_ahead_of_the_database_s_clock() 
     assert_eq!(generation().await, Generation(9_000_000_000_000_001));
     let _ = bed.fence(&order(1)).await.unwrap();
     assert_eq!(generation().await, Generation(9_000_000_000_000_002));
+}
+
+#[tokio::test]
+async fn writes_what_has_expired_by_its_own_clock_alone() {
+    let (bed, _, grant) = signed_in().await;
+    let jti = |text: &str| JtiRevocation {
+        id: id(text),
+        grant: grant.id,
+        until: Some(at(100)),
+        most_per_grant: 2,
+    };
+    let seen = |done: Committed<Option<Revoked>>| (done.mark.is_some(), done.value.unwrap().count);
+    for (hour, written) in [(124, false), (123, true), (123, false)] {
+        let order = order(hour);
+        let row = bed.revoke_token(&id("opaque"), &order).await.unwrap();
+        assert_eq!(seen(row), (written, 0), "{hour}");
+        let without = bed.revoke_jti(&jti("without-a-row"), &order).await.unwrap();
+        assert_eq!(seen(without), (written, 0), "{hour}");
+        let with = bed.revoke_jti(&jti("jwt"), &order).await.unwrap();
+        assert_eq!(seen(with), (written, 0), "{hour}");
+    }
+    let full = bed.revoke_jti(&jti("one-too-many"), &order(123)).await.unwrap();
+    assert!(full.value.is_none(), "they are remembered for a day, and so they count");
+    for (hour, written) in [(1024, false), (1023, true), (1023, false)] {
+        let done = bed.revoke_grant(grant.id, &order(hour)).await.unwrap();
+        assert_eq!(seen(done), (written, 0), "{hour}");
+    }
 }

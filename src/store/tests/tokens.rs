@@ -196,3 +196,24 @@ async fn knows_that_a_successor_was_used() {
     let row = bed.find_refresh(TokenDigest::of("old")).await.unwrap().unwrap();
     assert_eq!(row.successor.unwrap().used, SuccessorUse::Used);
 }
+
+#[tokio::test]
+async fn ends_a_personal_token_beyond_the_number_with_its_grant() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let (old, new) = (grant(10, user), grant(11, user));
+    let personal = token("old", &old, TokenKind::Personal);
+    bed.sign_in(&old, vec![personal, jwt("made", &old)]).await;
+
+    let second = vec![token("new", &new, TokenKind::Personal)];
+    let more = NewTokens { max_live: Some(1), ..tokens(Some(new.clone()), second) };
+    let _ = bed.insert_tokens(&more, &order(4)).await.unwrap();
+
+    assert_eq!(bed.find_grant(old.id).await.unwrap().unwrap().revoked_at, Some(at(4)));
+    assert_eq!(bed.find_grant(new.id).await.unwrap().unwrap().revoked_at, None);
+    let revoked = GrantChange::Revoked;
+    let change = Change::Grant { id: old.id, until: old.expires_at, revoked };
+    assert_eq!(bed.all_changes().await, [change]);
+    let listed = bed.list_revocations().await.unwrap();
+    assert!(matches!(listed[..], [Revocation::Grant(id, _)] if id == old.id));
+}

@@ -103,11 +103,20 @@ impl World {
     pub(crate) async fn replica_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = self.settings.clone();
         change(&mut settings);
-        let (running, upstream) = run(&settings, &self.clock).await;
+        self.join(settings, Arc::clone(&self.clock)).await
+    }
+
+    /// Another server on the same database, with clocks of its own that begin as the others did.
+    pub(crate) async fn replica_elsewhere(&self) -> Self {
+        self.join(self.settings.clone(), Arc::default()).await
+    }
+
+    async fn join(&self, settings: Settings, clock: Arc<TestClock>) -> Self {
+        let (running, upstream) = run(&settings, &clock).await;
         Self {
             database: Arc::clone(&self.database),
             settings,
-            clock: Arc::clone(&self.clock),
+            clock,
             line: Line(Arc::new(RwLock::new(upstream))),
             running: Some(running),
         }
