@@ -8,8 +8,9 @@ use clap::Parser;
 use crate::generator::Load;
 use crate::people::Size;
 
-/// A user may have a thousand personal tokens; one more ends another.
-pub(crate) const TOKENS_OF_A_USER: usize = 900;
+/// Personal tokens of a user: far fewer than the thousand beyond which one ends another, for each
+/// new one counts the others.
+pub(crate) const TOKENS_OF_A_USER: usize = 100;
 
 /// Measures what calls cost, as ratios to what they must cost.
 #[derive(Debug, Parser)]

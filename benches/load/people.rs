@@ -20,6 +20,8 @@ use crate::{Result, fail, wire};
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 const ROLES_OF_A_USER: usize = 3;
 const PERMISSIONS_OF_A_ROLE: usize = 20;
+/// More users than this need no refresh token.
+const REFRESHERS: usize = 128;
 /// What a bearer needs to make tokens. One of each role's permissions.
 const MAY_CREATE: &str = "token:create";
 
@@ -44,7 +46,7 @@ pub(crate) struct People {
     admin: String,
     /// A personal token of each user.
     bearers: Vec<String>,
-    /// A refresh token of each user that does not rotate, signed by Ed25519, and by RS256.
+    /// Refresh tokens of some users that do not rotate, signed by Ed25519, and by RS256.
     pub(crate) fixed: Vec<String>,
     pub(crate) rs256: Vec<String>,
     /// Refresh tokens that rotate.
@@ -95,8 +97,11 @@ impl People {
                 .into_iter()
                 .map(token)
                 .collect::<Result<_>>()?,
-            fixed: signed_in(FIXED, size.users)?.into_iter().map(refresh).collect::<Result<_>>()?,
-            rs256: signed_in("harperdb", size.users)?
+            fixed: signed_in(FIXED, size.refreshers())?
+                .into_iter()
+                .map(refresh)
+                .collect::<Result<_>>()?,
+            rs256: signed_in("harperdb", size.refreshers())?
                 .into_iter()
                 .map(refresh)
                 .collect::<Result<_>>()?,
@@ -185,6 +190,16 @@ impl People {
 }
 
 impl Size {
+    /// How many users have refresh tokens that do not rotate.
+    fn refreshers(self) -> usize {
+        self.users.min(REFRESHERS)
+    }
+
+    /// How many sign-ins it takes.
+    pub(crate) fn sign_ins(self) -> usize {
+        self.users + 2 * self.refreshers() + self.chains
+    }
+
     fn roles_of(self, user: usize) -> impl Iterator<Item = usize> {
         (0..ROLES_OF_A_USER).map(move |role| (user + role) % self.roles)
     }

@@ -96,7 +96,7 @@ impl Stage {
         tell(&format!(
             "{} users, {} sign-ins: {}",
             options.size.users,
-            3 * options.size.users + options.size.chains,
+            options.size.sign_ins(),
             took(begun.elapsed())
         ));
         let begun = now();

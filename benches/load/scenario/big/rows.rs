@@ -20,7 +20,9 @@ const ONE: Load = Load { connections: 1, streams: 1 };
 
 pub(in crate::scenario) fn run(options: &Options) -> Result<Vec<Row>> {
     let mut options = options.clone();
-    options.size.tokens = options.size.tokens.min(1000);
+    // With the rows of the users' own and refresh tokens, about a thousand.
+    options.size.users = options.size.users.min(100);
+    options.size.tokens = options.size.tokens.min(300);
     let stage = Stage::set(&options)?;
     let (_few, small) = stage.server()?;
     let many = stage.place()?;
