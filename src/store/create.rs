@@ -157,6 +157,19 @@ async fn prolong(write: &Write<'_>, grants: Vec<(GrantId, Option<Timestamp>)>) -
 /// Revokes those of a user's live tokens of one profile that are over the number, the unused for
 /// longest first, and never one of these new ones. What was made from a personal token ends with it.
 async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) -> Answer<()> {
+    // Few have so many rows at all, dead ones among them, and that takes a look at an index alone.
+    let beyond: Option<String> = token::Entity::find()
+        .select_only()
+        .column(token::Column::Id)
+        .filter(token::Column::UserId.eq(sample.user.to_string()))
+        .offset(u64::from(most))
+        .limit(1)
+        .into_tuple()
+        .one(write.on())
+        .await?;
+    if beyond.is_none() {
+        return Ok(());
+    }
     let fits = Condition::all()
         .add(token::Column::UserId.eq(sample.user.to_string()))
         .add(token::Column::Profile.eq(sample.profile.as_str()))
