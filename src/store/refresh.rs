@@ -56,7 +56,7 @@ async fn successor(
     let whole = row.successor_id.as_ref().zip(row.successor_key_id.as_ref());
     let ((id, key), salt) =
         whole.zip(row.successor_salt.as_ref()).ok_or_else(|| broken("tokens.successor_id"))?;
-    let next = token::Entity::find_by_id(id.to_string()).one(connection).await?;
+    let next = token::Entity::find_by_id(id.as_str()).one(connection).await?;
     let Some(next) = next else { return Ok(None) };
     let used = if next.swapped_at.is_some() || next.last_used_at.is_some() {
         SuccessorUse::Used

@@ -22,7 +22,6 @@ async fn gives_no_facts_by_a_session_that_is_older_than_another() {
         readers: 1,
         group: 1,
         writers: 1,
-        group: 1,
         connection_wait: Duration::from_millis(500),
         statement_log: None,
     };
