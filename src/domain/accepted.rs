@@ -1,6 +1,5 @@
 //! Judging a presented token: what every check, every bearer and every revocation by secret asks.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +90,6 @@ impl Accepted {
             user: self.user.id,
             realm: self.user.realm.clone(),
             username: self.user.username.clone(),
-            roles: self.role_names(),
         }
     }
 
@@ -116,8 +114,10 @@ fn anonymous_meets(anonymous: Option<&Role>, asked: &Asked, reach: Reach) -> boo
 }
 
 pub(super) fn sorted_names(roles: &[Arc<Role>]) -> Vec<RoleName> {
-    let names: BTreeSet<_> = roles.iter().map(|role| role.name.clone()).collect();
-    names.into_iter().collect()
+    let mut names: Vec<_> = roles.iter().map(|role| role.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// What the row or the claims of a token say, before its user is asked.

@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Level, Span, enabled};
 
+use super::answer;
 use super::decisions::Decisions;
 use super::frame::{Answered, Read, read_one};
 use super::layers::{Rpc, Tally, deadline, request_id};
@@ -66,7 +67,8 @@ impl Checks {
         let request = pb::AuthorizeRequest::decode(message.clone()).ok()?;
         let verdict = self.core.authorize_at_once(Check::try_from(request).ok()?)?;
         self.decisions.count(&verdict);
-        Some(Answered::with(&pb::AuthorizeResponse::from(verdict)))
+        let length = answer::length(&verdict);
+        Some(Answered::with(length, |bytes| answer::write(&verdict, bytes)))
     }
 }
 

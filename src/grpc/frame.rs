@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use prost::Message;
 use prost::bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tonic::Status;
 use tonic::body::Body;
@@ -118,14 +117,12 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Writes the message.
-    pub(super) fn with(message: &impl Message) -> Self {
-        let length = message.encoded_len();
+    /// Has a message of this length written.
+    pub(super) fn with(length: usize, write: impl FnOnce(&mut BytesMut)) -> Self {
         let mut bytes = BytesMut::with_capacity(PREFIX + length);
         bytes.put_u8(0);
         bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-        // There is room for it: nothing can fail.
-        message.encode_raw(&mut bytes);
+        write(&mut bytes);
         let mut trailers = HeaderMap::with_capacity(1);
         trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
         Self { message: Some(bytes.freeze()), trailers: Some(trailers) }

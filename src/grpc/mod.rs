@@ -17,6 +17,7 @@ use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::maintenance_service_server::MaintenanceServiceServer;
 use crate::pb::token_service_server::TokenServiceServer;
 
+mod answer;
 mod audit;
 mod caller;
 mod checks;

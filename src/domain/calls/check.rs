@@ -102,6 +102,4 @@ pub struct Subject {
     pub realm: Realm,
     /// Their name.
     pub username: String,
-    /// The roles that the token carries now, sorted.
-    pub roles: Vec<RoleName>,
 }

@@ -152,7 +152,17 @@ impl From<Verdict> for pb::AuthorizeResponse {
         };
         let (token, subject) = match bearer {
             None => (None, None),
-            Some(Bearer { token, subject }) => (Some(token.into()), Some(subject.into())),
+            Some(Bearer { token, subject }) => {
+                let token = pb::TokenSummary::from(token);
+                let Subject { user, realm, username } = subject;
+                let subject = pb::Subject {
+                    user_id: user.to_string(),
+                    realm: realm.as_str().to_owned(),
+                    username,
+                    role_ids: token.role_ids.clone(),
+                };
+                (Some(token), Some(subject))
+            }
         };
         Self {
             decision: decision.into(),
@@ -176,18 +186,6 @@ impl From<DenyReason> for pb::DenyReason {
             DenyReason::WrongProfile => Self::WrongProfile,
             DenyReason::DisabledUser => Self::DisabledUser,
             DenyReason::MissingPermission => Self::MissingPermission,
-        }
-    }
-}
-
-impl From<Subject> for pb::Subject {
-    fn from(subject: Subject) -> Self {
-        let Subject { user, realm, username, roles } = subject;
-        Self {
-            user_id: user.to_string(),
-            realm: realm.as_str().to_owned(),
-            username,
-            role_ids: names(roles),
         }
     }
 }
