@@ -149,25 +149,6 @@ fn bytes(facts: &Facts, sort: &str) -> usize {
     facts.held().iter().find(|held| held.sort == sort).unwrap().bytes
 }
 
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-}
-
-#[test]
-#[ignore = "takes its time; run alone, for it measures the whole process"]
-fn takes_at_most_256_bytes_for_a_token_with_its_grant() {
-    const MANY: usize = 1_000_000;
-    let before = resident();
-    let facts = Facts::new(Capacity { tokens: 256 << 20, ..CAPACITY }, mark(1), vec![]);
-    for n in 0..MANY {
-        keep_pair(&facts, n, RoleChoice::Inherit);
-    }
-    let each = (resident() - before) / MANY;
-    assert_eq!(facts.tokens.len() + facts.grants.len(), 2 * MANY);
-    assert!(each <= 256, "{each}");
-}
-
 #[test]
 fn stays_within_its_bytes_however_much_comes() {
     let facts =
