@@ -163,6 +163,12 @@ impl Row {
         }
     }
 
+    /// The row on one line, for whoever watches.
+    pub(crate) fn line(&self) -> String {
+        let [operation, ours, bound, ratio, bar, _] = self.cells();
+        format!("  {operation}: {ours} | {bound} | {ratio} | {bar}")
+    }
+
     fn cells(&self) -> [String; 6] {
         let bar = match &self.outcome {
             Outcome::Measured(Measured { bound: None, unit, .. }) => match self.bar {

@@ -58,13 +58,13 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>> {
         let stage = Stage::set(options)?;
         for (name, scenario) in wanted {
             tell(&format!("{name} …"));
-            rows.extend(scenario(&stage).map_err(|failure| format!("{name}: {failure}"))?);
+            add(&mut rows, options, named(name, scenario(&stage))?);
         }
     }
     for (name, scenario) in BIG {
         if options.wants(name) && (options.big || !options.named().is_empty()) {
             tell(&format!("{name} …"));
-            rows.extend(scenario(options).map_err(|failure| format!("{name}: {failure}"))?);
+            add(&mut rows, options, named(name, scenario(options))?);
         }
     }
     let breach = rows.iter().find_map(|row| Some((row, row.breach()?)));
@@ -72,6 +72,20 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>> {
         Some((row, breach)) if options.smoke => fail(format!("{}: {breach}", row.operation)),
         _ => Ok(rows),
     }
+}
+
+/// Adds what a scenario answered, and tells it already: a run that is broken off has not been in
+/// vain.
+fn add(rows: &mut Vec<Row>, options: &Options, more: Vec<Row>) {
+    if !options.smoke {
+        more.iter().for_each(|row| tell(&row.line()));
+    }
+    rows.extend(more);
+}
+
+/// The rows, or the failure and whose it is.
+fn named(name: &str, rows: Result<Vec<Row>>) -> Result<Vec<Row>> {
+    Ok(rows.map_err(|failure| format!("{name}: {failure}"))?)
 }
 
 /// What all scenarios begin with: a database with people and tokens, which none of them changes.
