@@ -154,7 +154,9 @@ impl<J: Job> Group<J> {
             let only = jobs.pop().ok_or_else(nothing)?;
             return alone(store, only).await;
         }
-        let written = J::write(store, &jobs).await;
+        // All of them anew where it was broken off for another's sake: each by itself would meet
+        // the same other, and all of these besides.
+        let written = retrying(|| J::write(store, &jobs)).await;
         // Before the answers, so that the next transaction begins at once.
         drop(lead);
         match written {

@@ -9,6 +9,7 @@ use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
 use tokio::time;
 
 use super::convert::is_taken;
+use crate::domain::random::{MachineRandom, Random};
 use crate::domain::store::{Answer, StoreError};
 
 /// How often a transaction is tried.
@@ -17,8 +18,9 @@ const TRIES: u32 = 5;
 /// After this it is not tried again: one that waited for a lock has waited long enough.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long the first pause is; each next one is twice as long.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long the first pause may be; each next one may be twice as long. Its length is by chance:
+/// those that met would meet again otherwise.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Of PostgreSQL: could not be serialised, deadlock, waited too long for a lock. Of MariaDB: the
 /// row was changed since it was read, waited too long for a lock, deadlock.
@@ -41,10 +43,19 @@ where
             }
             ended => return ended,
         }
-        time::sleep(pause).await;
+        time::sleep(some_of(pause)).await;
         pause *= 2;
     }
     run().await
+}
+
+/// A part of it, by chance; all of it where the machine has no randomness to give.
+fn some_of(pause: Duration) -> Duration {
+    let random: &dyn Random = &MachineRandom::default();
+    match random.bytes() {
+        Ok([byte]) => pause * u32::from(byte) / 255,
+        Err(_) => pause,
+    }
 }
 
 /// Whether the database refused what was asked of it, so that surely nothing was done, and parts

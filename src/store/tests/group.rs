@@ -1,11 +1,15 @@
 //! The line in which writes wait for one another.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use async_trait::async_trait;
+use sea_orm::{DbErr, RuntimeErr};
+use sqlx::error::{DatabaseError, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, yield_now};
 
@@ -14,6 +18,8 @@ use crate::store::group::{Group, Job, Limits};
 
 const REFUSED: u32 = 13;
 const LOST: u32 = 14;
+/// Broken off by the database the first time.
+const DEADLOCKED: u32 = 15;
 const PANICS: u32 = 66;
 
 /// Where numbers are written, each transaction once it is let through.
@@ -36,10 +42,44 @@ impl Job for u32 {
         if jobs.contains(&REFUSED) {
             return Err(StoreError::Broken("refused".into()));
         }
+        if jobs.contains(&DEADLOCKED) && page.transactions_with(DEADLOCKED) == 1 {
+            return Err(DbErr::Exec(RuntimeErr::SqlxError(Arc::new(Deadlock.into()))).into());
+        }
         if jobs.contains(&LOST) {
             return Err(StoreError::Unavailable("lost".into()));
         }
         Ok(jobs.iter().map(|number| Ok(*number)).collect())
+    }
+}
+
+/// What PostgreSQL answers to one of two transactions that wait for each other.
+#[derive(Debug, thiserror::Error)]
+#[error("deadlock detected")]
+struct Deadlock;
+
+impl DatabaseError for Deadlock {
+    fn message(&self) -> &'static str {
+        "deadlock detected"
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some("40P01".into())
+    }
+
+    fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
     }
 }
 
@@ -67,6 +107,10 @@ impl Page {
             tasks.push(self.write(*number).await);
         }
         tasks
+    }
+
+    fn transactions_with(&self, number: u32) -> usize {
+        self.transactions().iter().filter(|jobs| jobs.contains(&number)).count()
     }
 
     async fn let_through(&self, transactions: usize) {
@@ -144,6 +188,16 @@ async fn what_was_refused_together_is_run_one_by_one() {
     transactions[2..].sort();
     assert_eq!(transactions[2..], [[2], [3], [REFUSED]]);
     assert_eq!(written(tasks).await, [Some(1), Some(2), None, Some(3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_broken_off_together_is_run_together_again() {
+    let page = page(9);
+    let tasks = page.write_all(&[1, 2, DEADLOCKED, 3]).await;
+    page.let_through(9).await;
+    assert_eq!(written(tasks).await, [Some(1), Some(2), Some(DEADLOCKED), Some(3)]);
+    let together = vec![2, DEADLOCKED, 3];
+    assert_eq!(page.transactions(), [vec![1], together.clone(), together]);
 }
 
 #[tokio::test]
