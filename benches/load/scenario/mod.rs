@@ -78,7 +78,9 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>> {
 /// vain.
 fn add(rows: &mut Vec<Row>, options: &Options, more: Vec<Row>) {
     if !options.smoke {
-        more.iter().for_each(|row| tell(&row.line()));
+        for row in &more {
+            tell(&row.line());
+        }
     }
     rows.extend(more);
 }
