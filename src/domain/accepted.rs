@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::calls::{DenyReason, Subject, TokenSummary};
+use super::calls::{Bearer, DenyReason, TokenSummary};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
@@ -37,6 +37,8 @@ pub(super) struct Accepted {
     pub(super) refresh: Option<TokenId>,
     /// Where it is remembered that its use was noted.
     pub(super) source: Source,
+    /// The time that it was judged by.
+    pub(super) judged_at: Timestamp,
 }
 
 /// What a token was judged by.
@@ -58,7 +60,7 @@ impl Accepted {
             (false, false) => Reach::OthersResource,
             (false, true) => Reach::NothingBySelfOnly,
         };
-        let by_role = self.permissions().any(|permission| permission.meets(asked, reach));
+        let by_role = self.roles.iter().any(|role| role.permissions.meets(asked, reach));
         // What everyone holds is not narrowed by the profile.
         let reach = if own { Reach::OwnResource } else { Reach::OthersResource };
         by_role || anonymous_meets(self.anonymous.as_deref(), asked, reach)
@@ -69,28 +71,13 @@ impl Accepted {
         self.roles.iter().flat_map(|role| &role.permissions)
     }
 
-    /// The names of its roles, sorted.
-    pub(super) fn role_names(&self) -> Vec<RoleName> {
-        sorted_names(&self.roles)
-    }
-
-    pub(super) fn summary(&self) -> TokenSummary {
-        TokenSummary {
-            id: self.id.clone(),
-            grant: self.grant,
-            profile: self.profile.name.clone(),
-            kind: self.kind,
-            roles: self.role_names(),
-            expires_at: self.expires_at,
-        }
-    }
-
-    pub(super) fn subject(&self) -> Subject {
-        Subject {
-            user: self.user.id,
-            realm: self.user.realm.clone(),
-            username: self.user.username.clone(),
-        }
+    /// What a service is told of it. Nothing is copied that can be moved: every check comes by.
+    pub(super) fn into_bearer(self) -> Bearer {
+        let Self { id, kind, profile, grant, expires_at, user, mut roles, .. } = self;
+        roles.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        roles.dedup_by(|one, other| one.name == other.name);
+        let profile = profile.name.clone();
+        Bearer { token: TokenSummary { id, grant, profile, kind, roles, expires_at }, user }
     }
 
     /// What a mutation judges again.
@@ -110,7 +97,7 @@ pub(super) fn guest_meets(anonymous: Option<&Role>, asked: &Asked) -> bool {
 }
 
 fn anonymous_meets(anonymous: Option<&Role>, asked: &Asked, reach: Reach) -> bool {
-    anonymous.is_some_and(|role| role.permissions.iter().any(|held| held.meets(asked, reach)))
+    anonymous.is_some_and(|role| role.permissions.meets(asked, reach))
 }
 
 pub(super) fn sorted_names(roles: &[Arc<Role>]) -> Vec<RoleName> {
@@ -212,7 +199,8 @@ impl Core {
         if stated.token_revoked {
             return Ok(Err(DenyReason::RevokedToken));
         }
-        if stated.expires_at.is_some_and(|end| end <= self.now()) {
+        let judged_at = self.now();
+        if stated.expires_at.is_some_and(|end| end <= judged_at) {
             return Ok(Err(DenyReason::ExpiredToken));
         }
         match user.state {
@@ -252,6 +240,7 @@ impl Core {
             anonymous,
             refresh,
             source,
+            judged_at,
         }))
     }
 
@@ -331,7 +320,7 @@ impl Core {
     /// Notes that a token was accepted: the first time that it is seen here, and then once a
     /// minute.
     pub(super) fn note_use(&self, accepted: &Accepted) {
-        let now = self.now();
+        let now = accepted.judged_at;
         let noted = match &accepted.source {
             Source::Row(_, noted) => *noted,
             Source::Jwt(jwt) => jwt.noted(),

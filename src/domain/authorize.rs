@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::accepted::{Accepted, guest_meets};
-use super::calls::{Bearer, Check, Credential, DenyReason, OnRefused, Origin, Verdict};
+use super::calls::{Check, Credential, DenyReason, OnRefused, Origin, Verdict};
 use super::core::{AuthorizeCallers, Core};
 use super::error::{Error, Faults};
 use super::identity::{Realm, UserId};
@@ -19,13 +19,13 @@ const MOST_PERMISSIONS: usize = 100;
 const MOST_PROFILES: usize = 100;
 
 /// A check that was read.
-struct Question {
+struct Question<'a> {
     /// `None`: a guest's.
     token: Option<Secret>,
     asked: Vec<Asked>,
     owner: Option<UserId>,
     /// `None`: any.
-    realm: Option<Realm>,
+    realm: Option<&'a Realm>,
     profiles: Vec<String>,
     on_refused: OnRefused,
 }
@@ -72,17 +72,17 @@ impl Core {
         }
     }
 
-    fn read_question(&self, check: Check) -> Result<Question, Error> {
+    fn read_question(&self, check: Check) -> Result<Question<'_>, Error> {
         let Check { token, permissions, owner, realm, profiles, on_refused } = check;
         let mut faults = Faults::default();
         if permissions.len() > MOST_PERMISSIONS {
             faults.add("permissions", "must be at most 100");
         }
         let asked = permissions
-            .iter()
+            .into_iter()
             .take(MOST_PERMISSIONS)
             .enumerate()
-            .filter_map(|(n, text)| faults.take(&format!("permissions[{n}]"), Asked::parse(text)))
+            .filter_map(|(n, text)| faults.take_at("permissions", n, Asked::parse(text)))
             .collect();
         let owner = if owner.is_empty() {
             None
@@ -91,7 +91,9 @@ impl Core {
         };
         let realm = match realm.as_str() {
             "*" => None,
-            name => self.settings.profiles.realm(name).map_err(|fault| faults.push(fault)).ok(),
+            name => {
+                self.settings.profiles.find_realm(name).map_err(|fault| faults.push(fault)).ok()
+            }
         };
         if profiles.len() > MOST_PROFILES {
             faults.add("profiles", "must be at most 100");
@@ -105,12 +107,16 @@ impl Core {
         Ok(Question { token, asked, owner, realm, profiles, on_refused })
     }
 
-    fn judge_question(&self, sight: &Sight<'_>, question: &Question) -> Result<Verdict, Missing> {
+    fn judge_question(
+        &self,
+        sight: &Sight<'_>,
+        question: &Question<'_>,
+    ) -> Result<Verdict, Missing> {
         let reason = match &question.token {
             None => None,
-            Some(secret) => match self.judge_secret(sight, secret, question.realm.as_ref())? {
+            Some(secret) => match self.judge_secret(sight, secret, question.realm)? {
                 Ok(accepted) => match question.excludes(&accepted) {
-                    None => return Ok(self.judge_bearer(question, &accepted)),
+                    None => return Ok(self.judge_bearer(question, accepted)),
                     Some(reason) => Some(reason),
                 },
                 Err(reason) => Some(reason),
@@ -122,25 +128,26 @@ impl Core {
         }
     }
 
-    fn judge_bearer(&self, question: &Question, accepted: &Accepted) -> Verdict {
-        self.note_use(accepted);
+    fn judge_bearer(&self, question: &Question<'_>, accepted: Accepted) -> Verdict {
+        self.note_use(&accepted);
         let missing = missing(question, |asked| accepted.meets(asked, question.owner));
-        let bearer = Bearer { token: accepted.summary(), subject: accepted.subject() };
         Verdict {
             denied: (!missing.is_empty()).then_some(DenyReason::MissingPermission),
-            bearer: Some(bearer),
+            bearer: Some(accepted.into_bearer()),
             missing,
             facts_age: Duration::ZERO,
         }
     }
 }
 
-fn judge_guest(sight: &Sight<'_>, question: &Question) -> Result<Verdict, Missing> {
+fn judge_guest(sight: &Sight<'_>, question: &Question<'_>) -> Result<Verdict, Missing> {
     if question.asked.is_empty() {
         return Ok(refused(DenyReason::NoToken));
     }
-    let realm = question.realm.clone().unwrap_or_default();
-    let anonymous = sight.anonymous(&realm)?;
+    let anonymous = match question.realm {
+        Some(realm) => sight.anonymous(realm)?,
+        None => sight.anonymous(&Realm::default())?,
+    };
     let missing = missing(question, |asked| guest_meets(anonymous.as_deref(), asked));
     Ok(Verdict {
         denied: (!missing.is_empty()).then_some(DenyReason::NoToken),
@@ -150,7 +157,7 @@ fn judge_guest(sight: &Sight<'_>, question: &Question) -> Result<Verdict, Missin
     })
 }
 
-impl Question {
+impl Question<'_> {
     /// Why a good token is not one that was asked for.
     fn excludes(&self, accepted: &Accepted) -> Option<DenyReason> {
         let name = accepted.profile.name.as_str();
@@ -159,7 +166,7 @@ impl Question {
     }
 }
 
-fn missing(question: &Question, is_met: impl Fn(&Asked) -> bool) -> Vec<String> {
+fn missing(question: &Question<'_>, is_met: impl Fn(&Asked) -> bool) -> Vec<String> {
     let unmet = question.asked.iter().filter(|asked| !is_met(asked));
     unmet.map(|asked| asked.as_str().to_owned()).collect()
 }

@@ -126,6 +126,16 @@ impl Faults {
         parsed.map_err(|fault| self.add(path, fault)).ok()
     }
 
+    /// The same, of one of a list.
+    pub fn take_at<T, E: Into<String>>(
+        &mut self,
+        list: &str,
+        place: usize,
+        parsed: Result<T, E>,
+    ) -> Option<T> {
+        parsed.map_err(|fault| self.add(format!("{list}[{place}]"), fault)).ok()
+    }
+
     /// Notes a fault.
     pub fn add(&mut self, path: impl Into<String>, fault: impl Into<String>) {
         self.push(Field::new(path, fault));

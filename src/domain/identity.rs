@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use super::clock::Timestamp;
-use super::permission::Permission;
+use super::permission::PermissionSet;
 
 /// The longest display name and description, in characters.
 pub const MAX_TEXT: usize = 255;
@@ -214,7 +214,7 @@ pub struct Role {
     /// What it is for.
     pub description: String,
     /// What it grants.
-    pub permissions: BTreeSet<Permission>,
+    pub permissions: PermissionSet,
 }
 
 /// Reads a display name or description.

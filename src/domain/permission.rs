@@ -41,6 +41,11 @@ impl Permission {
         self.text.get(..self.pattern).unwrap_or(&self.text)
     }
 
+    /// Whether it ends in `*`.
+    pub(super) fn is_wide(&self) -> bool {
+        self.pattern().ends_with('*')
+    }
+
     fn is_self_only(&self) -> bool {
         self.pattern < self.text.len()
     }
@@ -92,9 +97,9 @@ impl Asked {
     ///
     /// # Errors
     /// What is wrong with it, to follow a field's name.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.len() <= 128 && text.split(':').all(is_word) {
-            Ok(Self(text.to_owned()))
+    pub fn parse(text: impl Into<String> + AsRef<str>) -> Result<Self, &'static str> {
+        if text.as_ref().len() <= 128 && text.as_ref().split(':').all(is_word) {
+            Ok(Self(text.into()))
         } else {
             Err("must be words of A-Z, a-z, 0-9 and _.- joined by `:`, of at most 128 characters, \
                  without `*` or `@self`")
@@ -114,6 +119,68 @@ impl Asked {
     }
 }
 
+/// The permissions of a role, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PermissionSet {
+    // Sorted by what they say.
+    all: Vec<Permission>,
+    // Those of them that end in `*`: seldom many.
+    wide: Vec<Permission>,
+}
+
+impl PermissionSet {
+    /// Lists them, sorted.
+    pub fn iter(&self) -> std::slice::Iter<'_, Permission> {
+        self.all.iter()
+    }
+
+    /// Whether one of them meets what is asked: the same as to ask each, in fewer steps.
+    #[must_use]
+    pub fn meets(&self, asked: &Asked, reach: Reach) -> bool {
+        let Asked(asked_for) = asked;
+        let plain = || self.all.binary_search_by(|held| held.text.as_str().cmp(asked_for)).is_ok();
+        let on_self = || {
+            let text = || asked_for.bytes().chain(SELF.bytes());
+            self.all.binary_search_by(|held| held.text.bytes().cmp(text())).is_ok()
+        };
+        let by_name = match reach {
+            Reach::OwnResource => plain() || on_self(),
+            Reach::OwnResourceBySelfOnly => on_self(),
+            Reach::OthersResource => plain(),
+            Reach::NothingBySelfOnly => false,
+        };
+        by_name || self.wide.iter().any(|held| held.meets(asked, reach))
+    }
+}
+
+impl FromIterator<Permission> for PermissionSet {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        let mut all: Vec<_> = permissions.into_iter().collect();
+        all.sort_unstable();
+        all.dedup();
+        let wide = all.iter().filter(|held| held.is_wide()).cloned().collect();
+        Self { all, wide }
+    }
+}
+
+impl IntoIterator for PermissionSet {
+    type Item = Permission;
+    type IntoIter = std::vec::IntoIter<Permission>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a PermissionSet {
+    type Item = &'a Permission;
+    type IntoIter = std::slice::Iter<'a, Permission>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 fn is_word(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
@@ -129,7 +196,31 @@ fn covers(pattern: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    const REACHES: [Reach; 4] = [
+        Reach::OwnResource,
+        Reach::OwnResourceBySelfOnly,
+        Reach::OthersResource,
+        Reach::NothingBySelfOnly,
+    ];
+
+    proptest! {
+        #[test]
+        fn a_set_meets_what_one_of_it_meets(
+            held in vec("([ab.]:|-:){0,2}([ab._-]{1,2}|[*])(@self)?", 0..8),
+            asked in "([ab.]:|-:){0,2}[ab._-]{1,2}",
+            reach in 0_usize..4,
+        ) {
+            let held: Vec<_> = held.iter().map(|text| Permission::parse(text).unwrap()).collect();
+            let (asked, reach) = (Asked::parse(asked).unwrap(), REACHES[reach]);
+            let one = held.iter().any(|held| held.meets(&asked, reach));
+            prop_assert_eq!(held.into_iter().collect::<PermissionSet>().meets(&asked, reach), one);
+        }
+    }
 
     fn meets(granted: &str, asked: &str, reach: Reach) -> bool {
         Permission::parse(granted).unwrap().meets(&Asked::parse(asked).unwrap(), reach)

@@ -240,11 +240,18 @@ impl Profiles {
     /// # Errors
     /// The fault of the field `realm`.
     pub fn realm(&self, name: &str) -> Result<Realm, Field> {
+        self.find_realm(name).cloned()
+    }
+
+    /// The same, borrowed.
+    ///
+    /// # Errors
+    /// As [`Self::realm`].
+    pub fn find_realm(&self, name: &str) -> Result<&Realm, Field> {
         let name = if name.is_empty() { Realm::DEFAULT } else { name };
         self.realms
             .iter()
             .find(|realm| realm.as_str() == name)
-            .cloned()
             .ok_or_else(|| Field::new("realm", "is not a realm of this service"))
     }
 

@@ -8,7 +8,7 @@ use super::calls::{Origin, Page, PageRequest, PutRole, RoleView, Wait};
 use super::core::Core;
 use super::error::{Error, Faults};
 use super::identity::{Role, RoleId, RoleName, parse_text};
-use super::permission::Permission;
+use super::permission::{Permission, PermissionSet};
 use super::store::NamePage;
 
 /// The most permissions of one role.
@@ -98,7 +98,7 @@ impl Core {
     }
 }
 
-fn read_permissions(faults: &mut Faults, texts: &[String]) -> BTreeSet<Permission> {
+fn read_permissions(faults: &mut Faults, texts: &[String]) -> PermissionSet {
     let mut permissions = BTreeSet::new();
     if texts.len() > MOST_PERMISSIONS {
         faults.add("role.permissions", "must be at most 1000");
@@ -111,7 +111,7 @@ fn read_permissions(faults: &mut Faults, texts: &[String]) -> BTreeSet<Permissio
             faults.add(path, "must not come twice");
         }
     }
-    permissions
+    permissions.into_iter().collect()
 }
 
 pub(super) fn role_view(role: Role) -> RoleView {

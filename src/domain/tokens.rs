@@ -65,8 +65,8 @@ impl Core {
             }
             Caller::Bearer(bearer) => {
                 let user = Some(self.user_view((*bearer.user).clone()).await?);
-                let token = Some(bearer.summary());
-                Ok(CallerView { user, token, roles: role_views(&bearer.roles) })
+                let roles = role_views(&bearer.roles);
+                Ok(CallerView { user, token: Some(bearer.into_bearer().token), roles })
             }
         }
     }

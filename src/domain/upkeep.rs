@@ -122,7 +122,7 @@ impl Core {
             realm: Realm::default(),
             name: RoleName::parse("admin").map_err(Error::internal)?,
             description: "May do everything".to_owned(),
-            permissions: [all].into(),
+            permissions: [all].into_iter().collect(),
         };
         let id = UserId(self.random.uuid(now)?);
         let user = User {

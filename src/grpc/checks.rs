@@ -3,27 +3,29 @@
 //! this were not here.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, Request, Response};
 use prost::Message as _;
 use prost::bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tokio_util::either::Either;
 use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tonic::{Code, Status};
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 use tracing::{Level, Span, enabled};
 
 use super::answer;
 use super::decisions::Decisions;
-use super::frame::{Answered, Read, read_one};
+use super::frame::{Answered, Read, Reading, read_one};
 use super::layers::{Rpc, Tally, deadline, request_id};
 use super::status;
 use crate::client;
@@ -34,11 +36,13 @@ use crate::pb;
 /// The path of a check.
 pub(super) const PATH: &str = "/tokend.v1.TokenService/Authorize";
 
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
 /// The longest check that is answered here, in bytes. The longest JWT is 8 KiB.
 const LONGEST: usize = 16 * 1024;
 
 /// What answers checks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Checks {
     /// The rules.
     pub(super) core: Core,
@@ -57,93 +61,129 @@ impl Checks {
         request.uri().path() == PATH
             && request.method() == Method::POST
             && headers.get(CONTENT_TYPE) == Some(&GRPC_CONTENT_TYPE)
-            && !headers.contains_key("grpc-encoding")
+            && !headers.contains_key(ENCODING)
             && !self.core.authorize_asks_caller()
             && !enabled!(Level::DEBUG)
     }
 
+    /// Answers what was read, if that is a check and memory has the answer; or gives the body back.
+    fn answer(
+        &self,
+        asked: &HeaderMap,
+        read: Read,
+        began: Instant,
+    ) -> Result<Response<Body>, Body> {
+        let whole = match read {
+            Read::One(whole) => whole,
+            Read::Other(body) => return Err(body),
+        };
+        let message = whole.message();
+        let (code, response) = match catch_unwind(AssertUnwindSafe(|| self.decide(message))) {
+            Ok(Some(answer)) => (Code::Ok, response(asked, answer)),
+            Ok(None) => return Err(whole.into_body()),
+            // The panic hook has spoken.
+            Err(_) => failed(&status::panicked()),
+        };
+        self.rpc.count(code, began.elapsed());
+        Ok(response)
+    }
+
     /// Answers a check; `None`: not from memory.
-    fn answer(&self, message: &Bytes) -> Option<Answered> {
-        let request = pb::AuthorizeRequest::decode(message.clone()).ok()?;
+    fn decide(&self, message: Bytes) -> Option<Answered> {
+        let request = pb::AuthorizeRequest::decode(message).ok()?;
         let verdict = self.core.authorize_at_once(Check::try_from(request).ok()?)?;
         self.decisions.count(&verdict);
-        let length = answer::length(&verdict);
-        Some(Answered::with(length, |bytes| answer::write(&verdict, bytes)))
+        Some(Answered::with(|bytes| answer::write(&verdict, bytes)))
     }
 }
 
-/// The checks, before all that a listener serves.
-#[derive(Debug, Clone)]
-pub(super) struct ChecksFirst<S> {
-    /// What answers checks.
-    pub(super) checks: Arc<Checks>,
-    /// What answers the rest.
-    pub(super) rest: S,
+/// The checks, before all that a listener serves. Clones share one: each core should have one of
+/// its own, so that no call writes what other cores' calls write.
+#[derive(Debug)]
+pub(super) struct ChecksFirst<S>(Arc<Front<S>>);
+
+impl<S> ChecksFirst<S> {
+    /// Has the checks answered before the rest.
+    pub(super) fn new(checks: Checks, rest: S) -> Self {
+        Self(Arc::new(Front { checks, rest }))
+    }
 }
+
+impl<S> Clone for ChecksFirst<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Front<S> {
+    checks: Checks,
+    rest: S,
+}
+
+type Answer = Result<Response<Body>, Infallible>;
 
 impl<S> Service<Request<Body>> for ChecksFirst<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send
+        + Sync
         + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Either<Ready<Answer>, Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.rest.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if self.checks.take(&request) {
-            Box::pin(check_first(Arc::clone(&self.checks), self.rest.clone(), request))
-        } else {
-            Box::pin(self.rest.call(request))
+        let Self(front) = self;
+        if !front.checks.take(&request) {
+            return Either::Right(Box::pin(front.rest.clone().oneshot(request)));
         }
-    }
-}
-
-async fn check_first<S>(
-    checks: Arc<Checks>,
-    mut rest: S,
-    request: Request<Body>,
-) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    let mut tally = Tally::start(Arc::clone(&checks.rpc), Span::none());
-    let (head, body) = request.into_parts();
-    let time = deadline::of(&head.headers, checks.max_deadline);
-    let body = match read_in_time(body, time).await {
-        Some(Read::Other(body)) => body,
-        Some(Read::One(whole)) => {
-            match catch_unwind(AssertUnwindSafe(|| checks.answer(&whole.message()))) {
-                Ok(Some(answer)) => {
-                    tally.end(Code::Ok);
-                    return Ok(response(&head.headers, answer));
+        let began = Instant::now();
+        let (head, body) = request.into_parts();
+        let mut reading = read_one(body, LONGEST);
+        // Most bodies have come with their heads. Nobody is woken for what has not: it is asked
+        // for anew.
+        match Pin::new(&mut reading).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => match front.checks.answer(&head.headers, read, began) {
+                Ok(response) => Either::Left(ready(Ok(response))),
+                Err(body) => {
+                    let request = Request::from_parts(head, body);
+                    Either::Right(Box::pin(front.rest.clone().oneshot(request)))
                 }
-                Ok(None) => whole.into_body(),
-                // The panic hook has spoken.
-                Err(_) => return Ok(failed(tally, status::panicked())),
+            },
+            Poll::Pending => {
+                Either::Right(Box::pin(read_on(Arc::clone(front), head, reading, began)))
             }
         }
-        None => return Ok(failed(tally, status::deadline_exceeded())),
-    };
-    tally.hand_on();
-    rest.call(Request::from_parts(head, body)).await
+    }
 }
 
-/// Reads the message; `None`: it did not come in time.
-async fn read_in_time(body: Body, time: Duration) -> Option<Read> {
-    let mut reading = pin!(read_one(body, LONGEST));
-    // Most have come with the head of the request: a timer is for the others.
-    if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
-        return Some(read);
+/// Answers a call whose body is still to come.
+async fn read_on<S>(front: Arc<Front<S>>, head: Parts, reading: Reading, began: Instant) -> Answer
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    let Front { checks, rest } = &*front;
+    // Counts a call that is given up before its body has come.
+    let mut tally = Tally::since(began, Arc::clone(&checks.rpc), Span::none());
+    let time = deadline::of(&head.headers, checks.max_deadline);
+    let Ok(read) = timeout(time, reading).await else {
+        let (code, response) = failed(&status::deadline_exceeded());
+        tally.end(code);
+        return Ok(response);
+    };
+    tally.hand_on();
+    match checks.answer(&head.headers, read, began) {
+        Ok(response) => Ok(response),
+        Err(body) => rest.clone().oneshot(Request::from_parts(head, body)).await,
     }
-    timeout(time, reading).await.ok()
 }
 
 fn response(asked: &HeaderMap, answer: Answered) -> Response<Body> {
@@ -157,7 +197,6 @@ fn response(asked: &HeaderMap, answer: Answered) -> Response<Body> {
     response
 }
 
-fn failed(mut tally: Tally, status: Status) -> Response<Body> {
-    tally.end(status.code());
-    status.into_http()
+fn failed(status: &Status) -> (Code, Response<Body>) {
+    (status.code(), status.clone().into_http())
 }

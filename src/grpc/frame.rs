@@ -1,18 +1,21 @@
 //! A message on the wire: a byte that says whether it is compressed, its length in four bytes, and
 //! the message itself.
 
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use prost::bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tonic::Status;
 use tonic::body::Body;
 
 /// How many bytes stand before a message.
 const PREFIX: usize = 5;
+
+/// What most answers take, in bytes.
+const USUAL: usize = 384;
 
 /// What a request's body holds.
 #[derive(Debug)]
@@ -40,26 +43,46 @@ impl Whole {
 }
 
 /// Reads a body that holds one message, of so many bytes at most.
-pub(super) async fn read_one(mut body: Body, most: usize) -> Read {
-    let mut read = Bytes::new();
-    while !body.is_end_stream() {
-        match body.frame().await {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => read = joined(read, data),
-                // Trailers, which no request has.
-                Err(_) => return Read::Other(put_back(read, Ok(body))),
-            },
-            Some(Err(error)) => return Read::Other(put_back(read, Err(error))),
-            None => break,
-        }
-        if read.len() > PREFIX + most {
-            return Read::Other(put_back(read, Ok(body)));
-        }
-    }
-    if is_whole(&read) {
-        Read::One(Whole(read))
-    } else {
-        Read::Other(put_back(read, Ok(Body::empty())))
+pub(super) fn read_one(body: Body, most: usize) -> Reading {
+    Reading { body, read: Bytes::new(), most }
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    body: Body,
+    read: Bytes,
+    most: usize,
+}
+
+impl Future for Reading {
+    type Output = Read;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read> {
+        let Self { body, read, most } = &mut *self;
+        let rest = loop {
+            if body.is_end_stream() {
+                break None;
+            }
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => *read = joined(mem::take(read), data),
+                    // Trailers, which no request has.
+                    Err(_) => break Some(Ok(mem::take(body))),
+                },
+                Some(Err(error)) => break Some(Err(error)),
+                None => break None,
+            }
+            if read.len() > PREFIX + *most {
+                break Some(Ok(mem::take(body)));
+            }
+        };
+        let read = mem::take(read);
+        Poll::Ready(match rest {
+            None if is_whole(&read) => Read::One(Whole(read)),
+            None => Read::Other(put_back(read, Ok(Body::empty()))),
+            Some(rest) => Read::Other(put_back(read, rest)),
+        })
     }
 }
 
@@ -100,7 +123,7 @@ impl http_body::Body for Unread {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if !self.read.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.read)))));
+            return Poll::Ready(Some(Ok(Frame::data(mem::take(&mut self.read)))));
         }
         match &mut self.rest {
             Ok(rest) => Pin::new(rest).poll_frame(cx),
@@ -117,12 +140,14 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Has a message of this length written.
-    pub(super) fn with(length: usize, write: impl FnOnce(&mut BytesMut)) -> Self {
-        let mut bytes = BytesMut::with_capacity(PREFIX + length);
-        bytes.put_u8(0);
-        bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    /// Has a message written.
+    pub(super) fn with(write: impl FnOnce(&mut BytesMut)) -> Self {
+        let mut bytes = BytesMut::with_capacity(USUAL);
+        bytes.put_bytes(0, PREFIX);
         write(&mut bytes);
+        let length = u32::try_from(bytes.len() - PREFIX).unwrap_or(u32::MAX);
+        let (_, mut place) = bytes.split_at_mut(1);
+        place.put_u32(length);
         let mut trailers = HeaderMap::with_capacity(1);
         trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
         Self { message: Some(bytes.freeze()), trailers: Some(trailers) }

@@ -99,7 +99,8 @@ pub async fn serve(
     match NonZero::new(limits.cores) {
         None => serve_here(listener, contract.here(), limits, shutdown).await,
         Some(cores) => {
-            let service = contract.apart(Handle::current());
+            let main = Handle::current();
+            let service = move || contract.clone().apart(main.clone());
             serve_on_cores(listener, service, (cores, limits), shutdown).await
         }
     }
@@ -120,10 +121,10 @@ where
     serve_connections(connections, service, limits, shutdown).await
 }
 
-/// Serves connections on so many threads.
+/// Serves connections on so many threads, each of them by a service of its own.
 async fn serve_on_cores<S: Served>(
     listener: TcpListener,
-    service: S,
+    service: impl Fn() -> S + Clone + Send + 'static,
     (cores, limits): (NonZero<usize>, Limits),
     shutdown: CancellationToken,
 ) -> Result<(), ServeError>
@@ -135,7 +136,7 @@ where
         let connections = UnboundedReceiverStream::new(handed)
             // One that this runtime can't watch is dropped.
             .filter_map(|(stream, seat)| Some((TcpStream::from_std(stream).ok()?, seat)));
-        serve_connections(connections, service.clone(), limits, stop.clone())
+        serve_connections(connections, service(), limits, stop.clone())
     };
     cores::serve(Accepted::new(listener), cores, shutdown, serve_one).await
 }

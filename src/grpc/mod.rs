@@ -88,7 +88,7 @@ struct Services {
 #[derive(Debug, Clone)]
 pub struct Contract {
     routes: Routes,
-    checks: Arc<Checks>,
+    checks: Checks,
 }
 
 impl Contract {
@@ -101,7 +101,7 @@ impl Contract {
     /// The services for a listener, all on the runtime that it is on.
     fn here(self) -> ChecksFirst<Routes> {
         let Self { routes, checks } = self;
-        ChecksFirst { checks, rest: routes }
+        ChecksFirst::new(checks, routes)
     }
 
     /// The services for listeners on other runtimes: there, checks that memory can answer are
@@ -109,7 +109,7 @@ impl Contract {
     fn apart(self, runtime: Handle) -> ChecksFirst<Elsewhere<Routes>> {
         let Self { routes, checks } = self;
         let rest = Elsewhere::new(routes, runtime, checks.max_deadline);
-        ChecksFirst { checks, rest }
+        ChecksFirst::new(checks, rest)
     }
 }
 
@@ -159,7 +159,7 @@ pub fn contract(
     ])
     .map_err(|e| DescriptorError(e.into()))?;
     let rpc = rpcs.get(checks::PATH);
-    let checks = Arc::new(Checks { core, decisions, rpc, max_deadline });
+    let checks = Checks { core, decisions, rpc, max_deadline };
     let routes = layers::around(routes, layers::Layers { rpcs, max_deadline, shutdown });
     Ok(Contract { routes, checks })
 }

@@ -1,9 +1,10 @@
 //! A check, and its answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::Timestamp;
-use super::super::identity::{Realm, RoleName, UserId};
+use super::super::identity::{Role, User};
 use super::super::profile::ProfileName;
 use super::super::token::{GrantId, Secret, TokenId, TokenKind};
 
@@ -73,7 +74,7 @@ pub struct Bearer {
     /// The token.
     pub token: TokenSummary,
     /// The user.
-    pub subject: Subject,
+    pub user: Arc<User>,
 }
 
 /// What a service needs to know of a token.
@@ -87,19 +88,8 @@ pub struct TokenSummary {
     pub profile: ProfileName,
     /// What for.
     pub kind: TokenKind,
-    /// The roles it carries now, sorted.
-    pub roles: Vec<RoleName>,
+    /// The roles it carries now, sorted by name.
+    pub roles: Vec<Arc<Role>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
-}
-
-/// A bearer's user.
-#[derive(Debug, Clone)]
-pub struct Subject {
-    /// The user.
-    pub user: UserId,
-    /// Their realm.
-    pub realm: Realm,
-    /// Their name.
-    pub username: String,
 }

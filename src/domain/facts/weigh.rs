@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 
 use crate::domain::identity::{Role, User};
+use crate::domain::permission::{Permission, PermissionSet};
 
 /// What an entry costs beside its slot, as measured on a million: five bytes for each place of the
 /// cache's table, of which seven in eight are taken at most and half as many just after it grew,
@@ -58,16 +59,24 @@ impl Weigh for User {
     }
 }
 
+impl Weigh for PermissionSet {
+    fn heap(&self) -> usize {
+        let each = |held: &Permission| {
+            // A wide one is kept in a list of its own, too.
+            let copies = if held.is_wide() { 2 } else { 1 };
+            copies * (size_of::<Permission>() + block(held.as_str().len()))
+        };
+        self.iter().map(each).sum()
+    }
+}
+
 impl Weigh for Role {
     fn heap(&self) -> usize {
         let Self { id: _, realm, name, description, permissions } = self;
-        let texts: usize =
-            permissions.iter().map(|permission| block(permission.as_str().len())).sum();
         shared_text(realm.as_str())
             + shared_text(name.as_str())
             + shared_text(description)
             + permissions.heap()
-            + texts
     }
 }
 

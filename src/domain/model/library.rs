@@ -10,6 +10,7 @@ use super::{Target, instant, lease};
 use crate::domain::clock::Timestamp;
 use crate::domain::facts::{Capacity, Caught, FactKey, Facts, Image, Kept, TokenFact};
 use crate::domain::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
+use crate::domain::permission::PermissionSet;
 use crate::domain::profile::{ProfileName, Profiles};
 use crate::domain::store::{Change, GrantChange, Mark, More, Revocation, Seq, Tail, Terms};
 use crate::domain::token::{GrantId, KeyId, RoleChoice, Token, TokenDigest, TokenId, TokenKind};
@@ -275,6 +276,6 @@ fn role(is_changed: bool) -> Role {
         realm: Realm::default(),
         name: RoleName::parse("one").unwrap(),
         description: if is_changed { "wide".to_owned() } else { String::new() },
-        permissions: BTreeSet::new(),
+        permissions: PermissionSet::default(),
     }
 }

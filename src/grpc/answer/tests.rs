@@ -1,5 +1,6 @@
 //! What is written by hand, against what prost writes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -9,9 +10,10 @@ use prost::Message as _;
 
 use super::*;
 use crate::domain::calls::DenyReason;
-use crate::domain::identity::{Realm, UserId};
+use crate::domain::identity::{Generation, Realm, RoleId, RoleName, UserId, UserState};
+use crate::domain::permission::PermissionSet;
 use crate::domain::profile::ProfileName;
-use crate::domain::token::{GrantId, TokenKind};
+use crate::domain::token::{GrantId, TokenId, TokenKind};
 
 const REASONS: [DenyReason; 8] = [
     DenyReason::NoToken,
@@ -48,22 +50,40 @@ fn tokens() -> impl Strategy<Value = TokenSummary> {
             grant: GrantId(grant),
             profile: ProfileName::parse(&profile).unwrap(),
             kind: KINDS[kind],
-            roles: roles.iter().map(|role| RoleName::parse(role).unwrap()).collect(),
+            roles: roles.iter().map(|name| role(name)).collect(),
             expires_at,
         },
     )
 }
 
-fn subjects() -> impl Strategy<Value = Subject> {
-    (uuids(), "[a-z0-9-]{1,64}", ".{0,300}").prop_map(|(user, realm, username)| Subject {
-        user: UserId(user),
-        realm: Realm::parse(&realm).unwrap(),
-        username,
+fn role(name: &str) -> Arc<Role> {
+    Arc::new(Role {
+        id: RoleId(Uuid::nil()),
+        realm: Realm::default(),
+        name: RoleName::parse(name).unwrap(),
+        description: String::new(),
+        permissions: PermissionSet::default(),
+    })
+}
+
+fn users() -> impl Strategy<Value = Arc<User>> {
+    (uuids(), "[a-z0-9-]{1,64}", ".{0,300}").prop_map(|(id, realm, username)| {
+        Arc::new(User {
+            id: UserId(id),
+            realm: Realm::parse(&realm).unwrap(),
+            username,
+            display_name: String::new(),
+            state: UserState::Active,
+            generation: Generation(0),
+            roles: BTreeSet::new(),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+        })
     })
 }
 
 fn verdicts() -> impl Strategy<Value = Verdict> {
-    let bearers = (tokens(), subjects()).prop_map(|(token, subject)| Bearer { token, subject });
+    let bearers = (tokens(), users()).prop_map(|(token, user)| Bearer { token, user });
     let ages = (0_u64..100_000, 0_u32..1_000_000_000);
     (option::of(0_usize..8), option::of(bearers), vec(".{0,9}", 0..3), ages).prop_map(
         |(denied, bearer, missing, (seconds, nanos))| Verdict {
@@ -80,7 +100,6 @@ proptest! {
     fn writes_what_prost_writes(verdict in verdicts()) {
         let mut written = BytesMut::new();
         write(&verdict, &mut written);
-        prop_assert_eq!(length(&verdict), written.len());
         prop_assert_eq!(written.to_vec(), pb::AuthorizeResponse::from(verdict).encode_to_vec());
     }
 }

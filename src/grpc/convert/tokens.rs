@@ -3,7 +3,7 @@
 use crate::domain::calls::{
     Bearer, CallerView, Check, CreateFor, CreateToken, Created, Credential, DenyReason,
     FinalNewline, Issued, Lifetime, ListTokens, OnRefused, Page, PageRequest, PasswordCredential,
-    Refresh, Refreshed, Revoke, RevokeOutcome, Subject, Target, TokenSummary, TokenView, Verdict,
+    Refresh, Refreshed, Revoke, RevokeOutcome, Target, TokenSummary, TokenView, Verdict,
 };
 use crate::domain::error::{Error, Faults, Field};
 use crate::domain::token::{Secret, TokenKind, TokenState};
@@ -152,13 +152,12 @@ impl From<Verdict> for pb::AuthorizeResponse {
         };
         let (token, subject) = match bearer {
             None => (None, None),
-            Some(Bearer { token, subject }) => {
+            Some(Bearer { token, user }) => {
                 let token = pb::TokenSummary::from(token);
-                let Subject { user, realm, username } = subject;
                 let subject = pb::Subject {
-                    user_id: user.to_string(),
-                    realm: realm.as_str().to_owned(),
-                    username,
+                    user_id: user.id.to_string(),
+                    realm: user.realm.as_str().to_owned(),
+                    username: user.username.clone(),
                     role_ids: token.role_ids.clone(),
                 };
                 (Some(token), Some(subject))
@@ -198,7 +197,7 @@ impl From<TokenSummary> for pb::TokenSummary {
             grant_id: grant.to_string(),
             profile: profile.as_str().to_owned(),
             kind: pb::TokenKind::from(kind).into(),
-            role_ids: names(roles),
+            role_ids: roles.iter().map(|role| role.name.to_string()).collect(),
             expire_time: expires_at.map(time),
         }
     }
@@ -268,7 +267,7 @@ impl TryFrom<pb::ListTokensRequest> for ListTokens {
         let states = states
             .into_iter()
             .enumerate()
-            .filter_map(|(at, state)| faults.take(&format!("states[{at}]"), read_state(state)))
+            .filter_map(|(at, state)| faults.take_at("states", at, read_state(state)))
             .collect();
         faults.finish()?;
         let page = PageRequest { size: page_size, token: page_token };

@@ -39,7 +39,12 @@ enum End {
 impl Tally {
     /// Begins.
     pub(in crate::grpc) fn start(rpc: Arc<Rpc>, span: Span) -> Self {
-        Self { rpc, span, started: Instant::now(), end: End::Unseen }
+        Self::since(Instant::now(), rpc, span)
+    }
+
+    /// Follows a call that began earlier.
+    pub(in crate::grpc) const fn since(started: Instant, rpc: Arc<Rpc>, span: Span) -> Self {
+        Self { rpc, span, started, end: End::Unseen }
     }
 
     /// The call has ended with this code.

@@ -42,7 +42,7 @@ impl Rpc {
     }
 
     /// Counts a call that took so long and ended with this code.
-    pub(super) fn count(&self, code: Code, time: Duration) {
+    pub(in crate::grpc) fn count(&self, code: Code, time: Duration) {
         let seconds = self.seconds.get_or_init(|| {
             let (service, method) = (Arc::clone(&self.service), Arc::clone(&self.method));
             metrics::histogram!("tokend_rpc_seconds", "service" => service, "method" => method)

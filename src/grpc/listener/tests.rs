@@ -41,7 +41,12 @@ async fn start(
         None => tokio::spawn(serve_here(listener, routes, limits, shutdown)),
         Some(cores) => {
             let routes = Elsewhere::new(routes, Handle::current(), MAX_DEADLINE);
-            tokio::spawn(serve_on_cores(listener, routes, (cores, limits), shutdown))
+            tokio::spawn(serve_on_cores(
+                listener,
+                move || routes.clone(),
+                (cores, limits),
+                shutdown,
+            ))
         }
     };
     (address, serving)
@@ -214,7 +219,12 @@ async fn spreads_connections_over_the_threads_and_keeps_waiting_calls_off_them()
     // Without the detour: so each call runs on the thread of its connection.
     let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
     let limits = Limits { cores: 3, ..Limits::default() };
-    tokio::spawn(serve_on_cores(listener, routes, (cores, limits), CancellationToken::new()));
+    tokio::spawn(serve_on_cores(
+        listener,
+        move || routes.clone(),
+        (cores, limits),
+        CancellationToken::new(),
+    ));
     let mut open = Vec::new();
     for _ in 0..3 {
         // Each has a connection of its own, which stays open with its client.
@@ -229,7 +239,12 @@ async fn spreads_connections_over_the_threads_and_keeps_waiting_calls_off_them()
     threads.lock().unwrap().clear();
     let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
     let routes = Elsewhere::new(routes, Handle::current(), MAX_DEADLINE);
-    tokio::spawn(serve_on_cores(listener, routes, (cores, limits), CancellationToken::new()));
+    tokio::spawn(serve_on_cores(
+        listener,
+        move || routes.clone(),
+        (cores, limits),
+        CancellationToken::new(),
+    ));
     call(address, "Check", "10S").await;
     // The runtime of a test is its own thread.
     assert_eq!(*threads.lock().unwrap(), HashSet::from([thread::current().id()]));

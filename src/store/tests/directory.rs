@@ -176,7 +176,7 @@ async fn a_role_keeps_its_id_as_it_changes() {
     assert_eq!((second.value.id, third.value.id), (first.value.id, first.value.id));
     let id = first.value.id;
     let found = bed.find_anonymous(&Realm::default()).await.unwrap().unwrap();
-    assert_eq!(found.permissions, [Permission::parse("a:*").unwrap()].into());
+    assert_eq!(found.permissions, [Permission::parse("a:*").unwrap()].into_iter().collect());
     let both = [Change::Role(id), Change::Anonymous(Realm::default())];
     assert_eq!(bed.all_changes().await, [both.clone(), both].concat());
 }

@@ -122,7 +122,7 @@ fn role(number: u128, name: &str, permission: &str) -> Role {
         realm: Realm::default(),
         name: RoleName::parse(name).unwrap(),
         description: String::new(),
-        permissions: [Permission::parse(permission).unwrap()].into(),
+        permissions: [Permission::parse(permission).unwrap()].into_iter().collect(),
     }
 }
 
