@@ -7,7 +7,7 @@ use super::calls::{Bearer, DenyReason, TokenSummary};
 use super::clock::Timestamp;
 use super::core::Core;
 use super::error::Error;
-use super::facts::{Noted, TokenFact};
+use super::facts::{Noted, Standing, TokenFact};
 use super::format::jwt::Claims;
 use super::genuine::Genuine;
 use super::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
@@ -123,6 +123,22 @@ struct Stated {
     grant_revoked: bool,
 }
 
+impl Stated {
+    /// Whether its grant lives, and is of this generation of its user.
+    fn is_of(&self, sight: &Sight<'_>, generation: Generation) -> Result<bool, Missing> {
+        match self.source {
+            _ if self.grant_revoked => Ok(false),
+            _ if self.generation == generation => Ok(true),
+            Source::Jwt(_) => Ok(false),
+            // The grant may have been taken over into the user's generation since the row was
+            // read.
+            Source::Row(..) => Ok(sight
+                .grant(self.grant)?
+                .is_some_and(|grant| !grant.is_revoked && grant.generation == generation)),
+        }
+    }
+}
+
 /// A token that was judged: good, or why not. A token that is refused is an answer.
 pub(super) type Judged = Result<Accepted, DenyReason>;
 
@@ -176,12 +192,12 @@ impl Core {
             let digest = secret.digest();
             // It was found in the database once: its check has nothing to add.
             if let Some(Some(token)) = sight.facts().kept_token(&digest) {
-                return self.stated_by_row(sight, digest, token);
+                return Ok(self.stated_by_row(sight, digest, token));
             }
         }
         match self.recognise(sight.keys(), secret) {
             Ok(Genuine::Opaque(digest)) => match sight.token(digest)? {
-                Some(token) => self.stated_by_row(sight, digest, token),
+                Some(token) => Ok(self.stated_by_row(sight, digest, token)),
                 None => Ok(Err(DenyReason::UnknownToken)),
             },
             Ok(Genuine::Jwt(jwt, profile)) => Ok(Ok(stated_by_claims(sight, &jwt, &profile))),
@@ -206,7 +222,7 @@ impl Core {
         match user.state {
             UserState::Disabled => return Ok(Err(DenyReason::DisabledUser)),
             // After the user: whoever is disabled lost their grants by it, and should hear why.
-            UserState::Active if stated.grant_revoked || stated.generation != user.generation => {
+            UserState::Active if !stated.is_of(sight, user.generation)? => {
                 return Ok(Err(DenyReason::RevokedToken));
             }
             UserState::Active => {}
@@ -218,7 +234,7 @@ impl Core {
             kind,
             profile,
             grant,
-            generation,
+            generation: _,
             user: _,
             choice,
             expires_at,
@@ -232,7 +248,7 @@ impl Core {
             kind,
             profile,
             grant,
-            generation,
+            generation: user.generation,
             choice,
             expires_at,
             user,
@@ -262,27 +278,30 @@ impl Core {
         sight: &Sight<'_>,
         digest: TokenDigest,
         token: TokenFact,
-    ) -> Result<Result<Stated, DenyReason>, Missing> {
+    ) -> Result<Stated, DenyReason> {
         // The settings may have lost the profile since.
-        let profile = self.settings.profiles.numbered(token.profile);
-        let (Some(grant), Some(profile)) = (sight.grant(token.grant)?, profile) else {
-            return Ok(Err(DenyReason::UnknownToken));
+        let Some(profile) = self.settings.profiles.numbered(token.profile) else {
+            return Err(DenyReason::UnknownToken);
         };
         let expires_at = token.expires_at();
-        Ok(Ok(Stated {
+        let grant_revoked = match token.standing {
+            Standing::GrantRevoked => true,
+            Standing::Live | Standing::Revoked => sight.facts().is_grant_revoked(token.grant),
+        };
+        Ok(Stated {
             id: token.id,
             kind: token.kind,
             profile: Arc::clone(profile),
             grant: token.grant,
-            generation: grant.generation,
+            generation: token.generation,
             user: token.user,
             choice: token.roles,
             expires_at,
             refresh: None,
             source: Source::Row(digest, token.noted),
-            token_revoked: token.is_revoked,
-            grant_revoked: grant.is_revoked,
-        }))
+            token_revoked: token.standing == Standing::Revoked,
+            grant_revoked,
+        })
     }
 
     /// Finds roles by what is behind their names; those that were deleted are left out.

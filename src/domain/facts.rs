@@ -39,7 +39,7 @@ mod weigh;
 pub use capacity::{Capacity, Held};
 #[cfg(test)]
 pub(super) use fork::Image;
-pub use kept::{GrantFact, Noted, TokenFact};
+pub use kept::{GrantFact, Noted, Standing, TokenFact};
 use marks::Marks;
 use revoked::Revoked;
 pub(super) use shelf::Shelf;
@@ -175,7 +175,8 @@ impl Facts {
         self.revoked.tokens.contains(id)
     }
 
-    /// Whether the grant of a JWT was revoked.
+    /// Whether a grant was revoked: of a JWT's grant for certain, and of an opaque token's where
+    /// that was after the token was read.
     #[must_use]
     pub fn is_grant_revoked(&self, id: GrantId) -> bool {
         self.revoked.grants.contains(&id)

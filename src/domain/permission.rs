@@ -1,6 +1,7 @@
 //! Permissions: what a role grants, and whether a set of grants meets what is asked.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 const SELF: &str = "@self";
 
@@ -59,7 +60,7 @@ impl Permission {
             Reach::OthersResource => !self.is_self_only(),
             Reach::NothingBySelfOnly => false,
         };
-        reaches && covers(self.pattern(), &asked.0)
+        reaches && covers(self.pattern(), &asked.text)
     }
 
     /// Whether whoever holds this one may give `other` away.
@@ -90,7 +91,22 @@ pub enum Reach {
 
 /// Something asked for: a permission without `*` or `@self`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked(String);
+pub struct Asked {
+    text: String,
+    print: Print,
+}
+
+/// A number for a text: of equal texts equal, of others seldom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Print(u64);
+
+impl Print {
+    fn of(text: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
 
 impl Asked {
     /// Reads one.
@@ -99,7 +115,7 @@ impl Asked {
     /// What is wrong with it, to follow a field's name.
     pub fn parse(text: impl Into<String> + AsRef<str>) -> Result<Self, &'static str> {
         if text.as_ref().len() <= 128 && text.as_ref().split(':').all(is_word) {
-            Ok(Self(text.into()))
+            Ok(Self::new(text.into()))
         } else {
             Err("must be words of A-Z, a-z, 0-9 and _.- joined by `:`, of at most 128 characters, \
                  without `*` or `@self`")
@@ -109,13 +125,17 @@ impl Asked {
     /// What our own RPCs ask for.
     #[must_use]
     pub fn of(own: &'static str) -> Self {
-        Self(own.to_owned())
+        Self::new(own.to_owned())
+    }
+
+    fn new(text: String) -> Self {
+        Self { print: Print::of(&text), text }
     }
 
     /// The permission as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -124,11 +144,16 @@ impl Asked {
 pub struct PermissionSet {
     // Sorted by what they say.
     all: Vec<Permission>,
+    // The print of each, in the same order: close together, so that most need not be looked at.
+    prints: Vec<Print>,
     // Those of them that end in `*`: seldom many.
     wide: Vec<Permission>,
 }
 
 impl PermissionSet {
+    /// Bytes that are kept of each beside itself.
+    pub(super) const PRINT: usize = size_of::<Print>();
+
     /// Lists them, sorted.
     pub fn iter(&self) -> std::slice::Iter<'_, Permission> {
         self.all.iter()
@@ -137,19 +162,8 @@ impl PermissionSet {
     /// Whether one of them meets what is asked: the same as to ask each, in fewer steps.
     #[must_use]
     pub fn meets(&self, asked: &Asked, reach: Reach) -> bool {
-        let Asked(asked_for) = asked;
-        let plain = || self.all.binary_search_by(|held| held.text.as_str().cmp(asked_for)).is_ok();
-        let on_self = || {
-            let text = || asked_for.bytes().chain(SELF.bytes());
-            self.all.binary_search_by(|held| held.text.bytes().cmp(text())).is_ok()
-        };
-        let by_name = match reach {
-            Reach::OwnResource => plain() || on_self(),
-            Reach::OwnResourceBySelfOnly => on_self(),
-            Reach::OthersResource => plain(),
-            Reach::NothingBySelfOnly => false,
-        };
-        by_name || self.wide.iter().any(|held| held.meets(asked, reach))
+        let alike = self.prints.iter().zip(&self.all).filter(|(print, _)| **print == asked.print);
+        alike.map(|(_, held)| held).chain(&self.wide).any(|held| held.meets(asked, reach))
     }
 }
 
@@ -158,8 +172,9 @@ impl FromIterator<Permission> for PermissionSet {
         let mut all: Vec<_> = permissions.into_iter().collect();
         all.sort_unstable();
         all.dedup();
+        let prints = all.iter().map(|held| Print::of(held.pattern())).collect();
         let wide = all.iter().filter(|held| held.is_wide()).cloned().collect();
-        Self { all, wide }
+        Self { all, prints, wide }
     }
 }
 

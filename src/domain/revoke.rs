@@ -100,7 +100,7 @@ impl Core {
             Err(Unrecognised::Forged | Unrecognised::UnknownKey) => Err(Error::TokenNotFound),
             Ok(Genuine::Opaque(digest)) => {
                 let row = self.store.find_token_by_digest(digest).await?;
-                let token = row.ok_or(Error::TokenNotFound)?;
+                let (token, _) = row.ok_or(Error::TokenNotFound)?;
                 let found = self.find(&token.id).await?.ok_or(Error::TokenNotFound)?;
                 self.revoke_found(origin, caller.as_ref(), found, (guard, wait)).await
             }

@@ -11,7 +11,8 @@ use super::SeaStore;
 use super::changes::{GRANT, JTI};
 use super::convert::{broken, read, role_id, time};
 use super::entity::{grant, key, revocation, role, token, user, user_role};
-use super::rows::{read_grant, read_key, read_role, read_token, read_user};
+use super::rows::{read_grant, read_key, read_role, read_user};
+use super::tokens::with_grant;
 use crate::domain::identity::{Realm, Role, RoleId, RoleName, User, UserId};
 use crate::domain::store::{Answer, KeyRow, Revocation};
 use crate::domain::token::{Grant, GrantId, Token, TokenDigest, TokenId};
@@ -65,16 +66,17 @@ pub(super) async fn find_anonymous(store: &SeaStore, realm: &Realm) -> Answer<Op
     row.map(read_role).transpose()
 }
 
-/// Finds an opaque token by the digest of its secret.
+/// Finds an opaque token by the digest of its secret, and its grant.
 pub(super) async fn find_token_by_digest(
     store: &SeaStore,
     digest: TokenDigest,
-) -> Answer<Option<Token>> {
+) -> Answer<Option<(Token, Grant)>> {
     let row = token::Entity::find()
+        .find_also_related(grant::Entity)
         .filter(token::Column::Digest.eq(digest.as_bytes().to_vec()))
         .one(&store.readers)
         .await?;
-    row.map(read_token).transpose()
+    row.map(with_grant).transpose()
 }
 
 /// Finds a grant.

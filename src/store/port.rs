@@ -49,7 +49,7 @@ impl Store for SeaStore {
         facts::find_anonymous(self, realm).await
     }
 
-    async fn find_token_by_digest(&self, digest: TokenDigest) -> Answer<Option<Token>> {
+    async fn find_token_by_digest(&self, digest: TokenDigest) -> Answer<Option<(Token, Grant)>> {
         facts::find_token_by_digest(self, digest).await
     }
 

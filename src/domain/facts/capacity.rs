@@ -10,6 +10,10 @@ use crate::domain::token::{GrantId, TokenDigest};
 const TOKEN: usize = slot::<TokenDigest, Option<TokenFact>>();
 const GRANT: usize = slot::<GrantId, Option<GrantFact>>();
 
+/// What part of the tokens' memory is for grants: they are asked for by refreshes, and of tokens
+/// that outlived their user's generation.
+const GRANTS: usize = 8;
+
 /// A user with some roles.
 const USUAL_USER: usize = 1 << 10;
 /// A role of many permissions: the largest must fit in a part of the shelf.
@@ -27,13 +31,12 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    // As many tokens as grants, whatever each takes.
     pub(super) fn token_shelf(self) -> Shelf<TokenDigest, Option<TokenFact>> {
-        Shelf::new(self.tokens / (TOKEN + GRANT) * TOKEN, TOKEN)
+        Shelf::new(self.tokens - self.tokens / GRANTS, TOKEN)
     }
 
     pub(super) fn grant_shelf(self) -> Shelf<GrantId, Option<GrantFact>> {
-        Shelf::new(self.tokens / (TOKEN + GRANT) * GRANT, GRANT)
+        Shelf::new(self.tokens / GRANTS, GRANT)
     }
 
     pub(super) fn user_shelf(self) -> Shelf<UserId, Fact<User>> {

@@ -20,6 +20,9 @@ pub struct TokenFact {
     pub user: UserId,
     /// The grant it was made from.
     pub grant: GrantId,
+    /// The generation of its user that the grant was of when this was read. The grant may have
+    /// been taken over into another since.
+    pub generation: Generation,
     /// The roles chosen for it.
     pub roles: RoleChoice,
     ends: Ends,
@@ -29,14 +32,26 @@ pub struct TokenFact {
     pub profile: ProfileNumber,
     /// What it is for.
     pub kind: TokenKind,
-    /// Whether it was revoked.
-    pub is_revoked: bool,
+    /// Whether it was revoked when this was read.
+    pub standing: Standing,
+}
+
+/// How a token stood when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Neither it nor its grant was revoked. That its grant was since is told by
+    /// [`Facts::is_grant_revoked`](super::Facts::is_grant_revoked).
+    Live,
+    /// It was revoked.
+    Revoked,
+    /// Its grant was.
+    GrantRevoked,
 }
 
 impl TokenFact {
-    /// Takes from a row what is kept of it.
+    /// Takes from a row, and its grant's of the same moment, what is kept of them.
     #[must_use]
-    pub fn of(token: Token, profiles: &Profiles) -> Self {
+    pub fn of(token: Token, of: &Grant, profiles: &Profiles) -> Self {
         let Token {
             id,
             user,
@@ -56,12 +71,17 @@ impl TokenFact {
             id,
             user,
             grant,
+            generation: of.generation,
             roles,
             ends: expires_at.into(),
             noted: Noted::NEVER,
             profile: profiles.number(profile.as_str()),
             kind,
-            is_revoked: revoked_at.is_some(),
+            standing: match (revoked_at, of.revoked_at) {
+                (Some(_), _) => Standing::Revoked,
+                (None, Some(_)) => Standing::GrantRevoked,
+                (None, None) => Standing::Live,
+            },
         }
     }
 

@@ -125,24 +125,24 @@ fn token(n: usize, roles: RoleChoice) -> TokenFact {
         revoked_at: None,
         last_used_at: None,
     };
-    TokenFact::of(row, &Profiles::default())
+    TokenFact::of(row, &grant(n), &Profiles::default())
 }
 
-fn grant(n: usize) -> GrantFact {
-    GrantFact::of(&Grant {
+fn grant(n: usize) -> Grant {
+    Grant {
         id: GrantId(id(n)),
         user: UserId(id(n / 10)),
         generation: Generation(1),
         created_at: Timestamp::from_micros(0),
         expires_at: None,
         revoked_at: None,
-    })
+    }
 }
 
 fn keep_pair(facts: &Facts, n: usize, roles: RoleChoice) {
     let as_of = facts.known();
     assert_eq!(facts.keep_token(digest(n), Some(token(n, roles)), as_of), Kept::Yes);
-    assert_eq!(facts.keep_grant(GrantId(id(n)), Some(grant(n)), as_of), Kept::Yes);
+    assert_eq!(facts.keep_grant(GrantId(id(n)), Some(GrantFact::of(&grant(n))), as_of), Kept::Yes);
 }
 
 fn bytes(facts: &Facts, sort: &str) -> usize {
@@ -162,8 +162,17 @@ fn stays_within_its_bytes_however_much_comes() {
         assert!(bytes(&facts, "user") + bytes(&facts, "role") <= 64 << 10);
     }
     assert!(bytes(&facts, "token") > 32 << 10 && bytes(&facts, "user") > 32 << 10);
-    // A set of chosen roles is weighed, too.
-    assert!(facts.tokens.len() < facts.grants.len());
+}
+
+#[test]
+fn weighs_the_roles_that_were_chosen() {
+    let fit = |choice: &RoleChoice| {
+        let facts = Facts::new(Capacity { tokens: 64 << 10, ..CAPACITY }, mark(1), vec![]);
+        (0..2000).for_each(|n| keep_pair(&facts, n, choice.clone()));
+        facts.tokens.len()
+    };
+    let chosen = RoleChoice::only((0..9).map(|n| RoleId(id(n))));
+    assert!(fit(&chosen) < fit(&RoleChoice::Inherit));
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Weigh for PermissionSet {
         let each = |held: &Permission| {
             // A wide one is kept in a list of its own, too.
             let copies = if held.is_wide() { 2 } else { 1 };
-            copies * (size_of::<Permission>() + block(held.as_str().len()))
+            copies * (size_of::<Permission>() + block(held.as_str().len())) + PermissionSet::PRINT
         };
         self.iter().map(each).sum()
     }

@@ -62,7 +62,7 @@ impl Knowledge {
         let place = Place { key: || FactKey::Token(digest), kept: || facts.kept_token(&digest) };
         let read = || async {
             let row = self.store.find_token_by_digest(digest).await?;
-            Ok(row.map(|row| TokenFact::of(row, profiles)))
+            Ok(row.map(|(token, grant)| TokenFact::of(token, &grant, profiles)))
         };
         self.fact(view, place, read, |token, as_of| facts.keep_token(digest, token, as_of)).await
     }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::database::{About, Page, Row};
-use super::{Target, instant, lease};
+use super::{Flaw, Scope, Target, instant, lease};
 use crate::domain::clock::Timestamp;
-use crate::domain::facts::{Capacity, Caught, FactKey, Facts, Image, Kept, TokenFact};
+use crate::domain::facts::{Capacity, Caught, FactKey, Facts, Image, Kept, Standing, TokenFact};
 use crate::domain::identity::{Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState};
 use crate::domain::permission::PermissionSet;
 use crate::domain::profile::{ProfileName, Profiles};
 use crate::domain::store::{Change, GrantChange, Mark, More, Revocation, Seq, Tail, Terms};
-use crate::domain::token::{GrantId, KeyId, RoleChoice, Token, TokenDigest, TokenId, TokenKind};
+use crate::domain::token::{
+    Grant, GrantId, KeyId, RoleChoice, Token, TokenDigest, TokenId, TokenKind,
+};
 
 const CAPACITY: Capacity = Capacity { tokens: 4096, jwts: 4096, users: 65_536 };
 
@@ -57,6 +59,8 @@ pub(super) enum Answer {
 pub(super) struct Library {
     target: Target,
     marks: usize,
+    // Whether a row is believed about its grant.
+    rows_alone: bool,
     shelved: Vec<Facts>,
     by_image: HashMap<Image, Shelved>,
     answered: HashMap<(Shelved, Call), (Shelved, Answer)>,
@@ -64,10 +68,11 @@ pub(super) struct Library {
 }
 
 impl Library {
-    pub(super) fn new(target: Target, marks: usize) -> Self {
+    pub(super) fn new(scope: Scope) -> Self {
         Self {
-            target,
-            marks,
+            target: scope.target,
+            marks: scope.marks,
+            rows_alone: scope.has(Flaw::RowAlone),
             shelved: Vec::new(),
             by_image: HashMap::new(),
             answered: HashMap::new(),
@@ -101,7 +106,7 @@ impl Library {
         let revocation = match self.target {
             Target::Jti => Some(Revocation::Jti(jti(), None)),
             Target::Grant => Some(Revocation::Grant(GrantId(ID), None)),
-            Target::Token | Target::User => None,
+            Target::Token | Target::User | Target::GrantOfRow => None,
         };
         let revocations = revocation.filter(|_| is_revoked).into_iter().collect();
         let facts = Facts::new(CAPACITY, mark(head), revocations);
@@ -158,7 +163,7 @@ impl Library {
             (About::Target, Target::Token) => Change::Token(digest()),
             (About::Target, Target::User) => Change::User(UserId(ID)),
             (About::Target, Target::Jti) => Change::Jti { id: jti(), until: None },
-            (About::Target, Target::Grant) => {
+            (About::Target, Target::Grant | Target::GrantOfRow) => {
                 Change::Grant { id: GrantId(ID), until: None, revoked: GrantChange::Revoked }
             }
         }
@@ -167,7 +172,7 @@ impl Library {
     fn key(&self, about: About) -> FactKey {
         match (about, self.target) {
             (About::Role, _) => FactKey::Role(RoleId(ID)),
-            (About::Target, Target::Token) => FactKey::Token(digest()),
+            (About::Target, Target::Token | Target::GrantOfRow) => FactKey::Token(digest()),
             (About::Target, Target::User) => FactKey::User(UserId(ID)),
             (About::Target, Target::Jti | Target::Grant) | (About::Nothing, _) => {
                 panic!("it is no fact that is read")
@@ -177,7 +182,15 @@ impl Library {
 
     fn keep(&self, facts: &Facts, (about, is_changed): (About, bool), as_of: Seq) -> Kept {
         match self.key(about) {
-            FactKey::Token(digest) => facts.keep_token(digest, Some(token(is_changed)), as_of),
+            FactKey::Token(digest) => {
+                let token = match self.target {
+                    Target::GrantOfRow => token(false, is_changed),
+                    Target::Token | Target::User | Target::Jti | Target::Grant => {
+                        token(is_changed, false)
+                    }
+                };
+                facts.keep_token(digest, Some(token), as_of)
+            }
             FactKey::User(id) => facts.keep_user(id, Some(Arc::new(user(is_changed))), as_of),
             FactKey::Role(id) => facts.keep_role(id, Some(Arc::new(role(is_changed))), as_of),
             FactKey::Anonymous(_) | FactKey::Grant(_) | FactKey::Keys => {
@@ -194,9 +207,14 @@ impl Library {
             (About::Role, _) => {
                 facts.kept_role(RoleId(ID)).map(|role| !role.unwrap().description.is_empty())
             }
-            (About::Target, Target::Token) => {
-                facts.kept_token(&digest()).map(|token| token.unwrap().is_revoked)
-            }
+            (About::Target, Target::Token) => facts
+                .kept_token(&digest())
+                .map(|token| token.unwrap().standing == Standing::Revoked),
+            (About::Target, Target::GrantOfRow) => facts.kept_token(&digest()).map(|token| {
+                let token = token.unwrap();
+                token.standing == Standing::GrantRevoked
+                    || !self.rows_alone && facts.is_grant_revoked(token.grant)
+            }),
             (About::Target, Target::User) => {
                 facts.kept_user(UserId(ID)).map(|user| user.unwrap().state == UserState::Disabled)
             }
@@ -235,7 +253,15 @@ fn jti() -> TokenId {
 
 const THEN: Timestamp = Timestamp::from_micros(0);
 
-fn token(is_revoked: bool) -> TokenFact {
+fn token(is_revoked: bool, is_grant_revoked: bool) -> TokenFact {
+    let grant = Grant {
+        id: GrantId(ID),
+        user: UserId(ID),
+        generation: Generation(0),
+        created_at: THEN,
+        expires_at: None,
+        revoked_at: is_grant_revoked.then_some(THEN),
+    };
     let row = Token {
         id: jti(),
         user: UserId(ID),
@@ -251,7 +277,7 @@ fn token(is_revoked: bool) -> TokenFact {
         revoked_at: is_revoked.then_some(THEN),
         last_used_at: None,
     };
-    TokenFact::of(row, &Profiles::default())
+    TokenFact::of(row, &grant, &Profiles::default())
 }
 
 /// A user: disabled, or without their role, which is the same to the model.

@@ -81,13 +81,15 @@ enum Target {
     Jti,
     /// A grant whose JWTs are checked without a row.
     Grant,
+    /// A grant whose opaque token is read with it.
+    GrantOfRow,
 }
 
 impl Target {
     /// Whether it is a fact that is read when it is missed.
     fn is_read(self) -> bool {
         match self {
-            Self::Token | Self::User => true,
+            Self::Token | Self::User | Self::GrantOfRow => true,
             Self::Jti | Self::Grant => false,
         }
     }
@@ -120,6 +122,7 @@ enum Flaw {
     LeaseBeforeFacts,
     FloorForgotten,
     AsOfDropped,
+    RowAlone,
     EndWithoutClock,
     EndWithoutKnown,
     EndWithoutSameFacts,
@@ -242,7 +245,7 @@ struct Model {
 
 impl Model {
     fn new(scope: Scope) -> Self {
-        let library = Library::new(scope.target, scope.marks);
+        let library = Library::new(scope);
         let at_once = scope.has(Flaw::AlreadyDoneAtOnce);
         let least_wait = if at_once { 0 } else { scope.wait(0, 0) };
         Self { scope, library, least_wait, reached: Reached::default(), ways: Vec::new() }

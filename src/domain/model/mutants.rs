@@ -5,7 +5,7 @@ use super::promise::{
     ALONE, FAILOVER, LOADED, ONE, PAGES, RETRY, STALLED, TWO_LEASES, WHOLE, WHOLE_ALONE,
 };
 use super::search::search;
-use super::{Flaw, Scope};
+use super::{Flaw, Scope, Target};
 
 /// Searches until the first breach, which there must be.
 #[expect(clippy::print_stdout, reason = "how it breaks")]
@@ -65,6 +65,11 @@ fn a_stalled_read_brings_a_row_back_where_marks_are_forgotten_without_a_floor() 
 #[test]
 fn a_stalled_read_brings_a_row_back_where_its_beginning_is_forgotten() {
     breaks(ONE, &[Flaw::AsOfDropped]);
+}
+
+#[test]
+fn a_row_hides_that_its_grant_was_revoked_after_it_where_it_is_asked_alone() {
+    breaks(Scope { target: Target::GrantOfRow, ..ONE }, &[Flaw::RowAlone]);
 }
 
 #[test]

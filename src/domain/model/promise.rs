@@ -168,7 +168,7 @@ fn keeps(scope: Scope) {
 
 #[test]
 fn allows_nothing_revoked_after_the_ok() {
-    for target in [Target::Token, Target::User, Target::Jti, Target::Grant] {
+    for target in [Target::Token, Target::User, Target::Jti, Target::Grant, Target::GrantOfRow] {
         keeps(Scope { target, ..ONE });
     }
 }
@@ -176,6 +176,7 @@ fn allows_nothing_revoked_after_the_ok() {
 #[test]
 fn throws_away_reads_that_stall_past_a_revocation_and_a_restart() {
     keeps(STALLED);
+    keeps(Scope { target: Target::GrantOfRow, ..STALLED });
 }
 
 #[test]
@@ -187,6 +188,7 @@ fn misses_no_revocation_that_is_committed_while_it_loads() {
 fn notices_a_failover_that_gives_a_number_twice() {
     keeps(FAILOVER);
     keeps(FAILOVER_OF_ROWS);
+    keeps(Scope { target: Target::GrantOfRow, ..FAILOVER_OF_ROWS });
 }
 
 #[test]
@@ -216,6 +218,7 @@ fn combines_no_old_user_with_a_new_role() {
 fn hears_of_all_that_is_committed_where_the_lease_never_ends() {
     keeps(ALONE);
     keeps(ALONE_WITH_ROWS);
+    keeps(Scope { target: Target::GrantOfRow, ..ALONE_WITH_ROWS });
 }
 
 /// The clock is read when a check arrives and when it ends. For one fact either is enough; the

@@ -78,8 +78,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Finds what everyone in a realm holds.
     async fn find_anonymous(&self, realm: &Realm) -> Answer<Option<Role>>;
 
-    /// Finds an opaque token by the digest of its secret.
-    async fn find_token_by_digest(&self, digest: TokenDigest) -> Answer<Option<Token>>;
+    /// Finds an opaque token by the digest of its secret, and its grant, both of one moment.
+    async fn find_token_by_digest(&self, digest: TokenDigest) -> Answer<Option<(Token, Grant)>>;
 
     /// Finds a grant.
     async fn find_grant(&self, id: GrantId) -> Answer<Option<Grant>>;

@@ -21,8 +21,9 @@ async fn finds_a_token_as_it_was_made() {
     let chosen = RoleChoice::only([RoleId(uuid(3))]);
     let made = Token { roles: chosen, ..token("t", &grant, TokenKind::Personal) };
     bed.sign_in(&grant, vec![made.clone()]).await;
-    assert_eq!(bed.find_token_by_digest(TokenDigest::of("t")).await.unwrap(), Some(made.clone()));
-    assert_eq!(bed.find_token(&made.id).await.unwrap(), Some((made, grant)));
+    let made = (made, grant);
+    assert_eq!(bed.find_token_by_digest(TokenDigest::of("t")).await.unwrap().as_ref(), Some(&made));
+    assert_eq!(bed.find_token(&made.0.id).await.unwrap(), Some(made));
 }
 
 #[tokio::test]
