@@ -1,14 +1,17 @@
 //! Tokens: found, listed, noted as used.
 
-use sea_orm::sea_query::Expr;
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{CaseStatement, Expr};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
 use super::SeaStore;
 use super::convert::{broken, read};
 use super::entity::{grant, token};
+use super::pieces::pieces;
 use super::retry::commit;
 use super::rows::{read_grant, read_token};
 use super::write::Write;
@@ -16,6 +19,9 @@ use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{Answer, TokenQuery};
 use crate::domain::token::{Grant, Token, TokenDigest, TokenId, TokenState};
+
+/// How many tokens one statement notes a use of. It looks at as many cases for each.
+const TOUCHED_AT_ONCE: usize = 64;
 
 /// Finds a token by its id, with its grant.
 pub(super) async fn find_token(store: &SeaStore, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
@@ -104,20 +110,49 @@ pub(super) async fn touch_tokens(store: &SeaStore, uses: &[(TokenId, Timestamp)]
     if uses.is_empty() {
         return Ok(());
     }
-    // In one order, so that no two replicas wait for each other.
-    let mut uses: Vec<_> = uses.iter().collect();
-    uses.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let transaction = store.begin().await?;
+    let mut latest = BTreeMap::new();
     for (id, at) in uses {
+        let latest = latest.entry(id.to_string()).or_insert(*at);
+        *latest = (*latest).max(*at);
+    }
+    let uses: Vec<_> = latest.into_iter().collect();
+    let transaction = store.begin().await?;
+    for piece in pieces(&uses, TOUCHED_AT_ONCE) {
+        touch_piece(&transaction, piece).await?;
+    }
+    commit(transaction).await
+}
+
+/// Notes when these were last accepted, in one statement.
+async fn touch_piece(
+    transaction: &DatabaseTransaction,
+    uses: &[(String, Timestamp)],
+) -> Answer<()> {
+    let ids = || uses.iter().map(|(id, _)| id.as_str());
+    // In one order, so that no two replicas wait for each other.
+    let _: Vec<String> = token::Entity::find()
+        .select_only()
+        .column(token::Column::Id)
+        .filter(token::Column::Id.is_in(ids()))
+        .order_by_asc(token::Column::Id)
+        .lock_exclusive()
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    let later = uses.iter().fold(CaseStatement::new(), |cases, (id, at)| {
         let earlier = Condition::any()
             .add(token::Column::LastUsedAt.is_null())
             .add(token::Column::LastUsedAt.lt(at.micros()));
-        token::Entity::update_many()
-            .col_expr(token::Column::LastUsedAt, Expr::value(at.micros()))
-            .filter(token::Column::Id.eq(id.to_string()))
-            .filter(earlier)
-            .exec(&transaction)
-            .await?;
-    }
-    commit(transaction).await
+        let this = Condition::all().add(token::Column::Id.eq(id.as_str())).add(earlier);
+        cases.case(this, Expr::value(at.micros()))
+    });
+    token::Entity::update_many()
+        .col_expr(
+            token::Column::LastUsedAt,
+            later.finally(Expr::col(token::Column::LastUsedAt)).into(),
+        )
+        .filter(token::Column::Id.is_in(ids()))
+        .exec(transaction)
+        .await?;
+    Ok(())
 }

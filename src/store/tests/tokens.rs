@@ -116,9 +116,34 @@ async fn notes_the_latest_use_only() {
     let grant = grant(10, user);
     bed.sign_in(&grant, vec![jwt("a", &grant)]).await;
     let id = TokenId::parse("a").unwrap();
-    bed.touch_tokens(&[(id.clone(), at(5)), (id.clone(), at(4))]).await.unwrap();
-    let found = bed.find_token(&id).await.unwrap().unwrap().0;
-    assert_eq!(found.last_used_at, Some(at(5)));
+    for uses in [vec![(id.clone(), at(5)), (id.clone(), at(4))], vec![(id.clone(), at(3))]] {
+        bed.touch_tokens(&uses).await.unwrap();
+        let found = bed.find_token(&id).await.unwrap().unwrap().0;
+        assert_eq!(found.last_used_at, Some(at(5)));
+    }
+}
+
+#[tokio::test]
+async fn notes_each_of_many_uses_and_no_other() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let grant = grant(10, user);
+    let name = |n: u32| format!("t{n}");
+    bed.sign_in(&grant, (0..200).map(|n| jwt(&name(n), &grant)).collect()).await;
+    let id = |n| TokenId::parse(&name(n)).unwrap();
+    // The last is gone by now.
+    let uses: Vec<_> = (1..=200).map(|n| (id(n), at(n))).collect();
+    bed.touch_tokens(&uses).await.unwrap();
+    bed.touch_tokens(&[(id(7), at(300)), (id(9), at(2))]).await.unwrap();
+    for n in 0..200 {
+        let found = bed.find_token(&id(n)).await.unwrap().unwrap().0;
+        let expected = match n {
+            0 => None,
+            7 => Some(at(300)),
+            n => Some(at(n)),
+        };
+        assert_eq!(found.last_used_at, expected, "{n}");
+    }
 }
 
 fn swap(grant: &Grant, new: &str) -> Swap {
