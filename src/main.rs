@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use secrecy::ExposeSecret as _;
 use tokend::cli::{
     self, Args, Command, ConfigCommand, Environment, LeaseCommand, Session, Standing,
@@ -19,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Why the process ends with 1: a sentence for whoever started it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     telemetry::tell_panics_in_one_line();

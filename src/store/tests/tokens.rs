@@ -132,8 +132,8 @@ async fn notes_each_of_many_uses_and_no_other() {
     bed.sign_in(&grant, (0..200).map(|n| jwt(&name(n), &grant)).collect()).await;
     let id = |n| TokenId::parse(&name(n)).unwrap();
     // The last is gone by now.
-    let uses: Vec<_> = (1..=200).map(|n| (id(n), at(n))).collect();
-    bed.touch_tokens(&uses).await.unwrap();
+    let touched: Vec<_> = (1..=200).map(|n| (id(n), at(n))).collect();
+    bed.touch_tokens(&touched).await.unwrap();
     bed.touch_tokens(&[(id(7), at(300)), (id(9), at(2))]).await.unwrap();
     for n in 0..200 {
         let found = bed.find_token(&id(n)).await.unwrap().unwrap().0;
