@@ -5,7 +5,25 @@ use super::error::Error;
 use crate::pb;
 
 pub(super) async fn run(context: &mut Context<'_>) -> Result<(), Error> {
-    let request = context.request(pb::PurgeRequest {});
-    let removed = context.upstream.maintenance.purge(request).await?.into_inner();
-    Ok(context.printer.one(&removed)?)
+    let mut all = pb::PurgeResponse::default();
+    loop {
+        let request = context.request(pb::PurgeRequest {});
+        let removed = context.upstream.maintenance.purge(request).await?.into_inner();
+        let pb::PurgeResponse {
+            token_count,
+            grant_count,
+            revocation_count,
+            change_count,
+            audit_event_count,
+            more,
+        } = removed;
+        all.token_count += token_count;
+        all.grant_count += grant_count;
+        all.revocation_count += revocation_count;
+        all.change_count += change_count;
+        all.audit_event_count += audit_event_count;
+        if !more {
+            return Ok(context.printer.one(&all)?);
+        }
+    }
 }

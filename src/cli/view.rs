@@ -128,8 +128,14 @@ impl View for pb::PurgeResponse {
         &["token_count", "grant_count", "revocation_count", "change_count", "audit_event_count"];
 
     fn json(&self) -> Value {
-        let Self { token_count, grant_count, revocation_count, change_count, audit_event_count } =
-            self;
+        let Self {
+            token_count,
+            grant_count,
+            revocation_count,
+            change_count,
+            audit_event_count,
+            more: _,
+        } = self;
         json!({
             "token_count": token_count,
             "grant_count": grant_count,

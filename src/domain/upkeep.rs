@@ -1,6 +1,7 @@
 //! What happened, what is over, and the very first user.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::caller::AuditOf;
 use super::calls::{ListAudit, Origin, Page, Wait};
@@ -11,12 +12,15 @@ use super::identity::{
 };
 use super::password::Password;
 use super::permission::Permission;
-use super::store::{Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, NewUser, Purge, Purged};
+use super::store::{
+    Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, More, NewUser, Purge, Purged,
+};
 
 /// How many rows of each sort one transaction removes.
 const BATCH: u32 = 500;
-/// How many batches one run does before it lets others.
-const MOST_BATCHES: usize = 100;
+/// How long a run goes on before it lets others: a caller waits for it, and so does the writing of
+/// uses.
+const RUN: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Lists events, newest first.
@@ -52,11 +56,12 @@ impl Core {
         self.page(found, &start, &scope, |event| event.id.to_string())
     }
 
-    /// Removes what is dead, on request.
+    /// Removes what is dead, on request, for some seconds. Answers what, and whether there may be
+    /// more.
     ///
     /// # Errors
     /// [`Error::PermissionMissing`], [`Error::Unavailable`]; what proves the caller.
-    pub async fn purge(&self, origin: &Origin) -> Result<Purged, Error> {
+    pub async fn purge(&self, origin: &Origin) -> Result<(Purged, More), Error> {
         let caller = self.caller(origin).await?;
         caller.need_in(&Realm::default(), "maintenance:purge")?;
         let purged = self.purge_now().await?;
@@ -65,15 +70,16 @@ impl Core {
         Ok(purged)
     }
 
-    /// Removes what is dead, in small batches.
-    pub(super) async fn purge_now(&self) -> Result<Purged, Error> {
+    /// Removes what is dead, in small batches, until there is no more or it took too long.
+    pub(super) async fn purge_now(&self) -> Result<(Purged, More), Error> {
+        let end = self.clock.instant().plus(RUN);
         let mut all = Purged::default();
-        for _ in 0..MOST_BATCHES {
+        let more = loop {
             let audit_retention = self.settings.audit_retention;
             let purge = Purge { now: self.now(), audit_retention, limit: BATCH };
             let batch = self.store.purge(purge).await?;
             if batch == Purged::default() {
-                break;
+                break More::No;
             }
             let Purged { tokens, grants, revocations, changes, audit_events } = batch;
             for (sort, sum, count) in [
@@ -86,9 +92,12 @@ impl Core {
                 *sum += count;
                 metrics::counter!("tokend_purged_rows_total", "sort" => sort).increment(count);
             }
-        }
+            if self.clock.instant() >= end {
+                break More::Perhaps;
+            }
+        };
         metrics::counter!("tokend_purges_total").increment(1);
-        Ok(all)
+        Ok((all, more))
     }
 
     /// Ends every grant and token that there is: after a backup was restored, which may hold as

@@ -26,6 +26,7 @@ mod papers;
 mod permissions;
 mod personal;
 mod process;
+mod purge;
 mod reads;
 mod realms;
 mod refresh;

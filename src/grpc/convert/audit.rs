@@ -1,7 +1,7 @@
 //! The messages of `AuditService` and `MaintenanceService`.
 
 use crate::domain::calls::{ListAudit, Page, PageRequest};
-use crate::domain::store::{AuditEvent, Purged};
+use crate::domain::store::{AuditEvent, More, Purged};
 use crate::pb;
 
 use super::{large_count, time};
@@ -36,8 +36,8 @@ impl From<Page<AuditEvent>> for pb::ListAuditEventsResponse {
     }
 }
 
-impl From<Purged> for pb::PurgeResponse {
-    fn from(purged: Purged) -> Self {
+impl From<(Purged, More)> for pb::PurgeResponse {
+    fn from((purged, more): (Purged, More)) -> Self {
         let Purged { tokens, grants, revocations, changes, audit_events } = purged;
         Self {
             token_count: large_count(tokens),
@@ -45,6 +45,7 @@ impl From<Purged> for pb::PurgeResponse {
             revocation_count: large_count(revocations),
             change_count: large_count(changes),
             audit_event_count: large_count(audit_events),
+            more: more == More::Perhaps,
         }
     }
 }

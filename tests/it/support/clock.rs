@@ -14,11 +14,17 @@ const BEGINNING: i64 = 1_767_225_600_000_000;
 pub(crate) struct TestClock {
     wall_micros: AtomicI64,
     since_boot_micros: AtomicU64,
+    /// In microseconds.
+    step: AtomicU64,
 }
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self { wall_micros: AtomicI64::new(BEGINNING), since_boot_micros: AtomicU64::new(0) }
+        Self {
+            wall_micros: AtomicI64::new(BEGINNING),
+            since_boot_micros: AtomicU64::new(0),
+            step: AtomicU64::new(0),
+        }
     }
 }
 
@@ -28,6 +34,12 @@ impl TestClock {
         let micros = u64::try_from(time.as_micros()).expect("not for ever");
         self.since_boot_micros.fetch_add(micros, Ordering::SeqCst);
         self.wall_micros.fetch_add(i64::try_from(micros).expect("not for ever"), Ordering::SeqCst);
+    }
+
+    /// Lets so much time pass by the clock of leases whenever it is looked at.
+    pub(crate) fn hurry(&self, step: Duration) {
+        let micros = u64::try_from(step.as_micros()).expect("not for ever");
+        self.step.store(micros, Ordering::SeqCst);
     }
 
     /// How much time has passed on the clock of leases.
@@ -48,7 +60,9 @@ impl Clock for TestClock {
     }
 
     fn instant(&self) -> Instant {
-        Instant::from_duration(Duration::from_micros(self.since_boot_micros.load(Ordering::SeqCst)))
+        let step = self.step.load(Ordering::SeqCst);
+        let micros = self.since_boot_micros.fetch_add(step, Ordering::SeqCst);
+        Instant::from_duration(Duration::from_micros(micros))
     }
 
     async fn sleep(&self, time: Duration) {

@@ -84,10 +84,10 @@ pub struct Terms {
     pub serve_stale: Option<Duration>,
 }
 
-/// Whether a page was the last.
+/// Whether there is more than was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum More {
-    /// The page came back full.
+    /// A page came back full, or time was over.
     Perhaps,
     /// That was all.
     No,
