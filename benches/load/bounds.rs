@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::figures::{float, micros};
-use crate::{Result, fail};
+use crate::{Result, fail, machine};
 
 /// About what a token of ours has before its signature, in bytes.
 const MESSAGE: [u8; 400] = [b'.'; 400];
@@ -32,56 +32,72 @@ pub(crate) enum Signatures {
     Rs256,
 }
 
-/// Processor time of one signature and of one verification, in microseconds, each done for so
-/// long. Both keys are parsed before.
+/// Processor time of one signature and of one verification, in microseconds. Both keys are parsed
+/// before.
 pub(crate) struct Signing {
     pub(crate) sign: f64,
     pub(crate) verify: f64,
 }
 
 impl Signatures {
-    /// Measures them, each for so long.
+    /// Measures them, each for so long and on every core, as the server does them.
     pub(crate) fn measure(self, time: Duration) -> Result<Signing> {
+        let threads = machine::cores()?;
         match self {
-            Self::Ed25519 => ed25519(time),
-            Self::Rs256 => rs256(time),
+            Self::Ed25519 => ed25519(time, threads),
+            Self::Rs256 => rs256(time, threads),
         }
     }
 }
 
-fn ed25519(time: Duration) -> Result<Signing> {
+fn ed25519(time: Duration, threads: usize) -> Result<Signing> {
     let pair = Ed25519KeyPair::generate()?;
     let public = ParsedPublicKey::new(&ED25519, pair.public_key().as_ref())?;
     let signature = pair.sign(&MESSAGE);
     Ok(Signing {
-        sign: cost(time, || {
-            std::hint::black_box(pair.sign(std::hint::black_box(&MESSAGE)));
-            Ok(())
+        sign: together(threads, || {
+            cost(time, || {
+                std::hint::black_box(pair.sign(std::hint::black_box(&MESSAGE)));
+                Ok(())
+            })
         })?,
-        verify: cost(time, || Ok(public.verify_sig(&MESSAGE, signature.as_ref())?))?,
+        verify: together(threads, || {
+            cost(time, || Ok(public.verify_sig(&MESSAGE, signature.as_ref())?))
+        })?,
     })
 }
 
-fn rs256(time: Duration) -> Result<Signing> {
+fn rs256(time: Duration, threads: usize) -> Result<Signing> {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
     let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())?;
     let random = SystemRandom::new();
     let mut signature = vec![0; pair.public_modulus_len()];
-    let sign = cost(time, || {
-        Ok(pair.sign(&RSA_PKCS1_SHA256, &random, std::hint::black_box(&MESSAGE), &mut signature)?)
-    })?;
-    Ok(Signing { sign, verify: cost(time, || Ok(public.verify_sig(&MESSAGE, &signature)?))? })
+    pair.sign(&RSA_PKCS1_SHA256, &random, &MESSAGE, &mut signature)?;
+    let sign = || {
+        let mut signature = signature.clone();
+        cost(time, || {
+            let message = std::hint::black_box(&MESSAGE);
+            Ok(pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)?)
+        })
+    };
+    let verify = || cost(time, || Ok(public.verify_sig(&MESSAGE, &signature)?));
+    Ok(Signing { sign: together(threads, sign)?, verify: together(threads, verify)? })
 }
 
-/// Processor time of one Argon2id of the default cost, in microseconds, done for so long by as many
-/// threads as the server hashes on, for they share the machine's memory. The memory of a hash is
-/// taken once.
+/// Processor time of one Argon2id of the default cost, in microseconds, done for so long on so many
+/// threads. The memory of a hash is taken once.
 pub(crate) fn argon2(time: Duration, threads: usize) -> Result<f64> {
+    together(threads, || argon2_alone(time))
+}
+
+/// What one turn costs where so many threads take turns at once, as those of the server do: they
+/// share the machine's memory and its clock rate, and two may share one core.
+fn together(threads: usize, measure: impl Fn() -> Result<f64> + Sync) -> Result<f64> {
     thread::scope(|scope| {
-        let hashing: Vec<_> = (0..threads).map(|_| scope.spawn(|| argon2_alone(time))).collect();
+        let measuring: Vec<_> = (0..threads).map(|_| scope.spawn(&measure)).collect();
         let mut total = 0.0;
-        for hasher in hashing {
-            total += hasher.join().unwrap_or_else(|_| fail("a thread that hashes panicked"))?;
+        for one in measuring {
+            total += one.join().unwrap_or_else(|_| fail("a thread that measures panicked"))?;
         }
         Ok(total / float(crate::figures::count(threads)))
     })

@@ -154,15 +154,19 @@ impl Core {
         };
         let (user, hash) = match start {
             AttemptStart::Locked | AttemptStart::Unknown => (None, None),
-            AttemptStart::Known { user, password_hash } => (Some(user), password_hash),
+            AttemptStart::Known { user, password_hash, counter } => {
+                (Some((user, counter)), password_hash)
+            }
         };
         let proven = self.verify(claim, hash.clone(), place).await?;
         if let Some(unjudged) = unjudged {
             unjudged.judged();
         }
         match (user, hash, proven) {
-            (Some(user), Some(hash), Some(password)) if user.state == UserState::Active => {
-                self.store.succeed_attempt(&attempt, user.id).await?;
+            (Some((user, counter)), Some(hash), Some(password))
+                if user.state == UserState::Active =>
+            {
+                self.store.succeed_attempt(&attempt, user.id, &counter).await?;
                 self.improve_hash(&user, &hash, password, &attempt.network).await?;
                 Ok(user)
             }

@@ -24,10 +24,15 @@ use super::retry::commit;
 use super::rows::read_user;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
-use crate::domain::store::{Answer, Attempt, AttemptStart, Committed, LockoutPolicy, Order};
+use crate::domain::store::{
+    Answer, Attempt, AttemptStart, Committed, Counter, LockoutPolicy, NetworkNote, Order,
+};
 
 /// How long a network stays known after a sign-in from it.
 pub(super) const NETWORK_LIFE: Duration = Duration::from_hours(30 * 24);
+
+/// A sign-in from a network is not noted again within this.
+const NETWORK_STEP: Duration = Duration::from_hours(1);
 
 /// Begins an attempt: counts it as failed, unless the name is locked.
 pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer<AttemptStart> {
@@ -42,8 +47,8 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
         None => None,
     };
     let user = found.as_ref().map(|(user, _)| user.id);
-    let bucket = bucket(&transaction, attempt, user).await?;
-    let row = lock(&transaction, &bucket, *at).await?;
+    let counter = counter(&transaction, attempt, user).await?;
+    let row = lock(&transaction, &counter.bucket, *at).await?;
     if row.locked_until.is_some_and(|end| end > at.micros()) {
         transaction.rollback().await?;
         return Ok(AttemptStart::Locked);
@@ -55,7 +60,7 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
     }
     commit(transaction).await?;
     Ok(match found {
-        Some((user, password_hash)) => AttemptStart::Known { user, password_hash },
+        Some((user, password_hash)) => AttemptStart::Known { user, password_hash, counter },
         None => AttemptStart::Unknown,
     })
 }
@@ -65,13 +70,17 @@ pub(super) async fn succeed_attempt(
     store: &SeaStore,
     attempt: &Attempt,
     user: UserId,
+    counter: &Counter,
 ) -> Answer<()> {
-    let transaction = store.begin().await?;
-    let bucket = bucket(&transaction, attempt, Some(user)).await?;
-    attempt::Entity::delete_by_id(bucket).exec(&transaction).await?;
-    if !attempt.network.is_empty() {
-        remember(&transaction, user, &attempt.network, attempt.at).await?;
+    let Counter { bucket, network } = counter;
+    let forget = attempt::Entity::delete_by_id(bucket);
+    if attempt.network.is_empty() || *network == NetworkNote::Fresh {
+        forget.exec(&store.writers).await?;
+        return Ok(());
     }
+    let transaction = store.begin().await?;
+    forget.exec(&transaction).await?;
+    remember(&transaction, user, &attempt.network, attempt.at).await?;
     commit(transaction).await
 }
 
@@ -81,7 +90,7 @@ pub(super) async fn cancel_attempt(store: &SeaStore, attempt: &Attempt) -> Answe
     let transaction = store.begin().await?;
     let found = user_row(&transaction, named(realm, username)).await?;
     let user = found.map(|(row, roles)| read_user(row, roles)).transpose()?.map(|user| user.id);
-    let bucket = bucket(&transaction, attempt, user).await?;
+    let Counter { bucket, network: _ } = counter(&transaction, attempt, user).await?;
     let row = attempt::Entity::find_by_id(bucket).lock_exclusive().one(&transaction).await?;
     // Gone: another attempt has succeeded since.
     let Some(row) = row.filter(|row| row.failures > 0) else {
@@ -121,23 +130,28 @@ fn known(id: UserId) -> String {
     format!("u:{id}")
 }
 
-/// Names the counter of an attempt, the same from its beginning to its end: a network counts as
+/// Finds the counter of an attempt, the same from its beginning to its end: a network counts as
 /// known if it was when the attempt began.
-async fn bucket(
+async fn counter(
     connection: &impl ConnectionTrait,
     attempt: &Attempt,
     user: Option<UserId>,
-) -> Answer<String> {
+) -> Answer<Counter> {
     let Attempt { realm, username, network, at, .. } = attempt;
     let asked = user.unwrap_or(UserId(Uuid::nil())).to_string();
     let row = sign_in_network::Entity::find_by_id((asked, network.clone())).one(connection).await?;
-    let since = at.minus(NETWORK_LIFE).micros();
-    let is_known = row.is_some_and(|row| row.since <= at.micros() && row.last_at >= since);
-    Ok(match user {
-        Some(id) if is_known => format!("{}:{network}", known(id)),
+    let row = row.filter(|row| row.since <= at.micros());
+    let is_within = |life| {
+        let since = at.minus(life).micros();
+        row.as_ref().is_some_and(|row| row.last_at >= since)
+    };
+    let bucket = match user {
+        Some(id) if is_within(NETWORK_LIFE) => format!("{}:{network}", known(id)),
         Some(id) => known(id),
         None => shared(realm.as_str(), username.key()),
-    })
+    };
+    let note = if is_within(NETWORK_STEP) { NetworkNote::Fresh } else { NetworkNote::Stale };
+    Ok(Counter { bucket, network: note })
 }
 
 /// Names the one of 65,536 counters that an unknown name shares.
@@ -165,10 +179,11 @@ async fn lock(
     let touch = OnConflict::column(attempt::Column::Bucket)
         .update_column(attempt::Column::Bucket)
         .to_owned();
-    attempt::Entity::insert(fresh.clone().into_active_model())
-        .on_conflict(touch)
-        .exec_without_returning(connection)
-        .await?;
+    let touch = attempt::Entity::insert(fresh.clone().into_active_model()).on_conflict(touch);
+    if connection.support_returning() {
+        return Ok(touch.exec_with_returning(connection).await?);
+    }
+    touch.exec_without_returning(connection).await?;
     let found = attempt::Entity::find_by_id(bucket).lock_exclusive().one(connection).await?;
     Ok(found.unwrap_or(fresh))
 }

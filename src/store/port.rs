@@ -16,7 +16,7 @@ use super::{
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, Role, RoleId, RoleName, User, UserId, Username};
 use crate::domain::store::{
-    Answer, Attempt, AttemptStart, Audit, AuditEvent, AuditQuery, Bootstrapped, Committed,
+    Answer, Attempt, AttemptStart, Audit, AuditEvent, AuditQuery, Bootstrapped, Committed, Counter,
     Inserted, JtiRevocation, KeyChange, KeyRow, KeyState, Mark, NamePage, NewTokens, NewUser,
     Order, PasswordHash, PasswordUpdate, Purge, Purged, RefreshRow, Revocation, Revoked, Seq,
     Store, Swap, Swapped, Tail, Terms, TokenQuery, UserUpdate,
@@ -69,8 +69,13 @@ impl Store for SeaStore {
         retrying(|| attempts::begin_attempt(self, attempt)).await
     }
 
-    async fn succeed_attempt(&self, attempt: &Attempt, user: UserId) -> Answer<()> {
-        retrying(|| attempts::succeed_attempt(self, attempt, user)).await
+    async fn succeed_attempt(
+        &self,
+        attempt: &Attempt,
+        user: UserId,
+        counter: &Counter,
+    ) -> Answer<()> {
+        retrying(|| attempts::succeed_attempt(self, attempt, user, counter)).await
     }
 
     async fn cancel_attempt(&self, attempt: &Attempt) -> Answer<()> {

@@ -96,7 +96,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn begin_attempt(&self, attempt: &Attempt) -> Answer<AttemptStart>;
 
     /// Ends an attempt whose password was right: forgets its failures and remembers its network.
-    async fn succeed_attempt(&self, attempt: &Attempt, user: UserId) -> Answer<()>;
+    async fn succeed_attempt(
+        &self,
+        attempt: &Attempt,
+        user: UserId,
+        counter: &Counter,
+    ) -> Answer<()>;
 
     /// Takes back the count of an attempt that was never judged, and the lock that it set.
     async fn cancel_attempt(&self, attempt: &Attempt) -> Answer<()>;

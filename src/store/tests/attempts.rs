@@ -42,6 +42,20 @@ async fn fail(bed: &Bed, attempt: &Attempt, times: u32) {
     }
 }
 
+/// Begins an attempt of somebody who is known and not locked.
+async fn begin(bed: &Bed, attempt: &Attempt) -> (UserId, Counter) {
+    let start = bed.begin_attempt(attempt).await.unwrap();
+    let AttemptStart::Known { user, password_hash: _, counter } = start else {
+        panic!("{start:?}")
+    };
+    (user.id, counter)
+}
+
+async fn succeed(bed: &Bed, attempt: &Attempt) {
+    let (user, counter) = begin(bed, attempt).await;
+    bed.succeed_attempt(attempt, user, &counter).await.unwrap();
+}
+
 #[tokio::test]
 async fn locks_from_the_third_failure_each_time_for_longer() {
     let bed = bed().await;
@@ -62,7 +76,7 @@ async fn says_who_is_known_with_their_hash() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;
     let start = bed.begin_attempt(&attempt("ALICE", "", 0)).await.unwrap();
-    assert!(matches!(start, AttemptStart::Known { user: found, password_hash: Some(_) }
+    assert!(matches!(start, AttemptStart::Known { user: found, password_hash: Some(_), .. }
         if found.id == user));
     let start = bed.begin_attempt(&attempt("nobody", "", 0)).await.unwrap();
     assert!(matches!(start, AttemptStart::Unknown));
@@ -91,18 +105,17 @@ async fn forgets_failures_of_long_ago() {
 #[tokio::test]
 async fn success_clears_the_failures() {
     let bed = bed().await;
-    let user = bed.user(1, "alice").await;
-    fail(&bed, &attempt("alice", "", 0), 3).await;
-    bed.succeed_attempt(&attempt("alice", "", 0), user).await.unwrap();
+    bed.user(1, "alice").await;
+    fail(&bed, &attempt("alice", "", 0), 2).await;
+    succeed(&bed, &attempt("alice", "", 0)).await;
     fail(&bed, &attempt("alice", "", 1), 3).await;
 }
 
 #[tokio::test]
 async fn strangers_do_not_lock_the_owner_out() {
     let bed = bed().await;
-    let user = bed.user(1, "alice").await;
-    fail(&bed, &attempt("alice", "home", 0), 1).await;
-    bed.succeed_attempt(&attempt("alice", "home", 0), user).await.unwrap();
+    bed.user(1, "alice").await;
+    succeed(&bed, &attempt("alice", "home", 0)).await;
 
     fail(&bed, &attempt("alice", "away", 1), 3).await;
 
@@ -114,15 +127,30 @@ async fn strangers_do_not_lock_the_owner_out() {
 }
 
 #[tokio::test]
+async fn knows_a_network_from_its_latest_success_on() {
+    let bed = bed().await;
+    bed.user(1, "alice").await;
+    let day = |days: u64| days * 24 * 3600;
+    for since in [0, 1800, day(20)] {
+        succeed(&bed, &attempt("alice", "home", since)).await;
+    }
+
+    fail(&bed, &attempt("alice", "away", day(49)), 3).await;
+
+    assert!(!is_locked(&bed, &attempt("alice", "home", day(49))).await);
+    assert!(is_locked(&bed, &attempt("alice", "away", day(49))).await);
+}
+
+#[tokio::test]
 async fn success_clears_the_counter_that_its_beginning_used() {
     let bed = bed().await;
-    let user = bed.user(1, "alice").await;
+    bed.user(1, "alice").await;
     let early = attempt("alice", "home", 0);
-    fail(&bed, &early, 2).await;
+    let (user, counter) = begin(&bed, &early).await;
     // Another from the same network makes it known before the early one ends.
-    bed.succeed_attempt(&attempt("alice", "home", 1), user).await.unwrap();
+    succeed(&bed, &attempt("alice", "home", 1)).await;
     fail(&bed, &attempt("alice", "home", 2), 2).await;
-    bed.succeed_attempt(&early, user).await.unwrap();
+    bed.succeed_attempt(&early, user, &counter).await.unwrap();
     fail(&bed, &attempt("alice", "home", 3), 1).await;
     assert!(is_locked(&bed, &attempt("alice", "home", 4)).await, "the network's own stands");
 }
@@ -246,7 +274,7 @@ fn lets_nobody_guess_faster_by_changing_between_policies() {
 async fn unlocks_every_counter_of_a_user() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;
-    bed.succeed_attempt(&attempt("alice", "home", 0), user).await.unwrap();
+    succeed(&bed, &attempt("alice", "home", 0)).await;
     for network in ["home", "away"] {
         fail(&bed, &attempt("alice", network, 0), 3).await;
     }

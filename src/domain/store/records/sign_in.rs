@@ -56,7 +56,28 @@ pub enum AttemptStart {
         user: User,
         /// The hash of their password; `None`: they have none.
         password_hash: Option<PasswordHash>,
+        /// What counted the attempt.
+        counter: Counter,
     },
+}
+
+/// What counted an attempt, for its end.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    /// Its name in the database.
+    pub bucket: String,
+    /// Whether a sign-in from the attempt's network was noted so lately that one more tells
+    /// nothing new.
+    pub network: NetworkNote,
+}
+
+/// What is noted of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkNote {
+    /// A sign-in a short while ago.
+    Fresh,
+    /// None, or one of longer ago.
+    Stale,
 }
 
 /// The hash of a password: a PHC string.
