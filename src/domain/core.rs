@@ -19,7 +19,7 @@ use super::proven::Proven;
 use super::random::Random;
 use super::seal::MasterKey;
 use super::sign_in::AddressLimit;
-use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, More, Seq, Store};
+use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Seq, Store};
 use super::token::TokenId;
 use super::uses::Uses;
 
@@ -160,18 +160,17 @@ impl Core {
     }
 
     /// Does what is done now and then: notes when tokens were last used, retires keys that outlived
-    /// their tokens, and removes dead rows. Answers whether there may be more of those. What fails
-    /// is tried again the next time.
+    /// their tokens, and removes dead rows. What fails is tried again the next time.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn housekeep(&self) -> Result<More, Error> {
+    pub async fn housekeep(&self) -> Result<(), Error> {
         self.addresses.forget_idle();
         // One that fails does not keep the others from their turn.
         let flushed = self.flush_uses().await;
         let retired = self.retire_outlived_keys().await;
         let purged = self.purge_now().await;
-        flushed.and(retired).and(purged.map(|(_, more)| more))
+        flushed.and(retired).and(purged.map(drop))
     }
 
     /// Keeps the facts in step with the database. Ends at once where nobody else changes it; else

@@ -16,8 +16,8 @@ use super::store::{
     Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, More, NewUser, Purge, Purged,
 };
 
-/// How many rows of each sort one transaction removes.
-const BATCH: u32 = 500;
+/// How many rows of each sort one transaction removes: whoever writes meanwhile waits for it.
+const BATCH: u32 = 100;
 /// How long a run goes on before it lets others: a caller waits for it, and so does the writing of
 /// uses.
 const RUN: Duration = Duration::from_secs(5);

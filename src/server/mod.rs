@@ -13,7 +13,6 @@ use tracing::{info, warn};
 use crate::client::{InProcess, Upstream};
 use crate::config::Settings;
 use crate::domain::Core;
-use crate::domain::store::More;
 use crate::grpc;
 use crate::rest;
 use crate::store::lock::Addresses;
@@ -258,10 +257,10 @@ async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {
                     warn!(%error, "what is kept was not read anew; it is tried again");
                 }
             }
-            _ = chores.tick() => match core.housekeep().await {
-                Ok(More::No) => {}
-                Ok(More::Perhaps) => chores.reset_after(GAUGES),
-                Err(error) => warn!(%error, "housekeeping failed; it is tried again"),
+            _ = chores.tick() => {
+                if let Err(error) = core.housekeep().await {
+                    warn!(%error, "housekeeping failed; it is tried again");
+                }
             }
         }
     }

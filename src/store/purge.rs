@@ -37,10 +37,10 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     let now = cmp::min(now, clock);
     let before = now.minus(DAY).micros();
     let limit = u64::from(cmp::min(limit, MOST));
-    let (tokens, grants) = tokens(&transaction, before, limit).await?;
+    let (tokens, grants) = tokens_and_grants(&transaction, before, limit).await?;
     let purged = Purged {
         tokens,
-        grants: grants + dead_grants(&transaction, before, limit).await?,
+        grants,
         revocations: revocations(&transaction, before, limit).await?,
         changes: changes(&transaction, before, limit).await?,
         audit_events: match audit_retention {
@@ -68,44 +68,98 @@ async fn claim(store: &SeaStore, on: &impl ConnectionTrait) -> Answer<Option<Tim
     Ok(clock.map(Timestamp::from_micros))
 }
 
-/// Removes dead tokens, and those of their grants that are left without any and have no end of
-/// their own.
-async fn tokens(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<(u64, u64)> {
-    // One query for each index, for an OR over two tables would use none.
-    let dead_grant = Query::select()
-        .column(grant::Column::Id)
-        .from(grant::Entity)
-        .and_where(grant::Column::RevokedAt.lt(before))
-        .take();
-    let mut dead: Vec<(String, String)> = Vec::new();
+/// Removes dead tokens; dead grants with their tokens; and the grants that are left without any
+/// token by this and have no end of their own. Answers how many tokens, and how many grants.
+///
+/// Each statement looks at as many rows as may go and at no more, however many are dead: what is
+/// not among the first comes to be.
+async fn tokens_and_grants(
+    on: &impl ConnectionTrait,
+    before: i64,
+    limit: u64,
+) -> Answer<(u64, u64)> {
+    let mut over = dead_grants(on, before, limit).await?;
+    let (ids, grants) = dead_tokens(on, before, (&over, limit)).await?;
+    let deleted =
+        token::Entity::delete_many().filter(token::Column::Id.is_in(ids)).exec(on).await?;
+    over.extend(endless(on, grants).await?);
+    let emptied = grant::Entity::delete_many()
+        .filter(grant::Column::Id.is_in(over))
+        .filter(without_tokens())
+        .exec(on)
+        .await?;
+    Ok((deleted.rows_affected, emptied.rows_affected))
+}
+
+/// Finds the grants that are over for the longest.
+async fn dead_grants(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<Vec<String>> {
+    let mut dead = Vec::new();
+    // One query for each index, for an OR over two would use none.
+    for end in [grant::Column::ExpiresAt, grant::Column::RevokedAt] {
+        let ids: Vec<String> = grant::Entity::find()
+            .select_only()
+            .column(grant::Column::Id)
+            .filter(end.lt(before))
+            .filter(grant::Column::Id.is_not_in(dead.iter().map(String::as_str)))
+            .order_by_asc(end)
+            .limit(left(limit, &dead))
+            .into_tuple()
+            .all(on)
+            .await?;
+        dead.extend(ids);
+    }
+    Ok(dead)
+}
+
+/// Finds tokens that are over, or whose grant is one of these; and the grants of them all.
+async fn dead_tokens(
+    on: &impl ConnectionTrait,
+    before: i64,
+    (grants, limit): (&[String], u64),
+) -> Answer<(Vec<String>, BTreeSet<String>)> {
+    let (mut ids, mut theirs) = (Vec::new(), BTreeSet::new());
     for over in [
         token::Column::ExpiresAt.lt(before),
         token::Column::RevokedAt.lt(before),
-        token::Column::GrantId.in_subquery(dead_grant),
+        token::Column::GrantId.is_in(grants),
     ] {
-        let left = limit.saturating_sub(u64::try_from(dead.len()).unwrap_or(limit));
-        let known: Vec<_> = dead.iter().map(|(id, _)| id.clone()).collect();
         let more: Vec<(String, String)> = token::Entity::find()
             .select_only()
             .column(token::Column::Id)
             .column(token::Column::GrantId)
             .filter(over)
-            .filter(token::Column::Id.is_not_in(known))
-            .limit(left)
+            .filter(token::Column::Id.is_not_in(ids.iter().map(String::as_str)))
+            .limit(left(limit, &ids))
             .into_tuple()
             .all(on)
             .await?;
-        dead.extend(more);
+        for (id, grant) in more {
+            ids.push(id);
+            theirs.insert(grant);
+        }
     }
-    let (ids, grants): (Vec<_>, BTreeSet<_>) = dead.into_iter().unzip();
-    let deleted =
-        token::Entity::delete_many().filter(token::Column::Id.is_in(ids)).exec(on).await?;
-    let endless = Condition::all()
-        .add(grant::Column::Id.is_in(grants))
-        .add(grant::Column::ExpiresAt.is_null())
-        .add(without_tokens());
-    let emptied = grant::Entity::delete_many().filter(endless).exec(on).await?;
-    Ok((deleted.rows_affected, emptied.rows_affected))
+    Ok((ids, theirs))
+}
+
+fn left(limit: u64, taken: &[String]) -> u64 {
+    limit.saturating_sub(u64::try_from(taken.len()).unwrap_or(limit))
+}
+
+/// Those of the grants that have no end of their own. Asked by their ids alone: a database that
+/// was asked for the endless ones of these might look at all that are endless.
+async fn endless(
+    on: &impl ConnectionTrait,
+    grants: BTreeSet<String>,
+) -> Answer<impl Iterator<Item = String>> {
+    let found: Vec<(String, Option<i64>)> = grant::Entity::find()
+        .select_only()
+        .column(grant::Column::Id)
+        .column(grant::Column::ExpiresAt)
+        .filter(grant::Column::Id.is_in(grants))
+        .into_tuple()
+        .all(on)
+        .await?;
+    Ok(found.into_iter().filter_map(|(id, end)| end.is_none().then_some(id)))
 }
 
 fn without_tokens() -> Condition {
@@ -115,23 +169,6 @@ fn without_tokens() -> Condition {
         .and_where(token::Column::GrantId.into_expr().equals((grant::Entity, grant::Column::Id)))
         .take();
     Condition::all().not().add(Expr::exists(tokens))
-}
-
-async fn dead_grants(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u64> {
-    let over = Condition::any()
-        .add(grant::Column::ExpiresAt.lt(before))
-        .add(grant::Column::RevokedAt.lt(before));
-    let ids: Vec<String> = grant::Entity::find()
-        .select_only()
-        .column(grant::Column::Id)
-        .filter(over)
-        .filter(without_tokens())
-        .limit(limit)
-        .into_tuple()
-        .all(on)
-        .await?;
-    let dead = grant::Column::Id.is_in(ids);
-    Ok(grant::Entity::delete_many().filter(dead).exec(on).await?.rows_affected)
 }
 
 async fn revocations(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<u64> {

@@ -41,6 +41,21 @@ async fn removes_an_endless_grant_with_its_last_token() {
 }
 
 #[tokio::test]
+async fn removes_a_grant_that_is_over_with_all_its_tokens() {
+    let bed = bed().await;
+    let user = bed.user(1, "alice").await;
+    let over = Grant { expires_at: Some(at(10)), ..grant(10, user) };
+    let later = |id: &str| Token { expires_at: Some(at(90)), ..jwt(id, &over) };
+    bed.sign_in(&over, ["a", "b", "c"].map(later).to_vec()).await;
+    let mut removed = vec![];
+    for _ in 0..3 {
+        let purged = bed.purge(until(at(50), 2)).await.unwrap();
+        removed.push((purged.tokens, purged.grants));
+    }
+    assert_eq!(removed, [(2, 0), (1, 1), (0, 0)]);
+}
+
+#[tokio::test]
 async fn goes_by_small_batches() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;
