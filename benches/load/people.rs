@@ -42,8 +42,6 @@ pub(crate) struct Size {
 #[derive(Clone)]
 pub(crate) struct People {
     size: Size,
-    /// A token of the first user.
-    admin: String,
     /// A personal token of each user.
     bearers: Vec<String>,
     /// Refresh tokens of some users that do not rotate, signed by Ed25519, and by RS256.
@@ -92,7 +90,6 @@ impl People {
         let refresh = |made: pb::CreateTokenResponse| wire::secret(made.refresh_token);
         Ok(Self {
             size,
-            admin: admin.clone(),
             bearers: signed_in("personal", size.users)?
                 .into_iter()
                 .map(token)
@@ -149,12 +146,6 @@ impl People {
         };
         let bodies = secrets.iter().map(|secret| wire::frame(&refresh(secret))).collect();
         Calls::new("TokenService/RefreshOperationToken", bodies, wire::refreshed)
-    }
-
-    /// The call that removes what is dead.
-    pub(crate) fn purge(&self) -> Result<Calls> {
-        let head = wire::head_by("MaintenanceService/Purge", &self.admin)?;
-        Ok(Calls::by(head, vec![wire::frame(&pb::PurgeRequest {})], |_| Ok(())))
     }
 
     /// Calls that check these, each asking for one permission that its user has, on a resource.

@@ -191,9 +191,18 @@ impl Process {
 
     /// How many facts it has read from the database.
     pub(crate) fn fact_reads(&self) -> Result<u64> {
+        self.counter("tokend_fact_reads_total")
+    }
+
+    /// How many dead tokens it has removed.
+    pub(crate) fn tokens_removed(&self) -> Result<u64> {
+        self.counter("tokend_purged_rows_total{sort=\"token\"}")
+    }
+
+    fn counter(&self, name: &str) -> Result<u64> {
         let metrics = self.get("/metrics")?;
-        let line = metrics.lines().find_map(|line| line.strip_prefix("tokend_fact_reads_total "));
-        Ok(line.map_or(Ok(0), |count| count.trim().parse())?)
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(count.map_or(Ok(0), |count| count.trim().parse())?)
     }
 
     /// Asks it to stop, and waits for its end.

@@ -159,8 +159,8 @@ impl Core {
         self.settings.authorize_callers == AuthorizeCallers::Authenticated
     }
 
-    /// Does what is done now and then: notes when tokens were last used, retires keys that outlived
-    /// their tokens, and removes dead rows. What fails is tried again the next time.
+    /// Does what is done now and then: notes when tokens were last used, and retires keys that
+    /// outlived their tokens. What fails is tried again the next time.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -169,8 +169,7 @@ impl Core {
         // One that fails does not keep the others from their turn.
         let flushed = self.flush_uses().await;
         let retired = self.retire_outlived_keys().await;
-        let purged = self.purge_now().await;
-        flushed.and(retired).and(purged.map(drop))
+        flushed.and(retired)
     }
 
     /// Keeps the facts in step with the database. Ends at once where nobody else changes it; else

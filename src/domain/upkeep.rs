@@ -16,10 +16,16 @@ use super::store::{
     Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, More, NewUser, Purge, Purged,
 };
 
-/// How many rows of each sort one transaction removes: whoever writes meanwhile waits for it.
-const BATCH: u32 = 100;
-/// How long a run goes on before it lets others: a caller waits for it, and so does the writing of
-/// uses.
+/// How many rows of each sort one transaction removes at most.
+const BATCH: u32 = 500;
+/// After a batch, nothing is removed for so many times as long as it took: a busy service always
+/// has more to remove, and its calls must not feel it.
+const REST: u32 = 7;
+/// No rest, for whoever asks for it to be done now.
+const NO_REST: u32 = 0;
+/// How soon it is tried again where another replica is at it.
+const TURN: Duration = Duration::from_millis(100);
+/// How long a run goes on: a caller waits for it.
 const RUN: Duration = Duration::from_secs(5);
 
 impl Core {
@@ -64,23 +70,38 @@ impl Core {
     pub async fn purge(&self, origin: &Origin) -> Result<(Purged, More), Error> {
         let caller = self.caller(origin).await?;
         caller.need_in(&Realm::default(), "maintenance:purge")?;
-        let purged = self.purge_now().await?;
+        let purged = self.remove(NO_REST).await?;
         let audit = AuditOf::new("maintenance.purge", &Realm::default(), &"");
         self.store.insert_audit(&self.order(&caller, origin, audit).audit).await?;
         Ok(purged)
     }
 
-    /// Removes what is dead, in small batches, until there is no more or it took too long.
-    pub(super) async fn purge_now(&self) -> Result<(Purged, More), Error> {
+    /// Removes what is dead, for some seconds, so that others hardly feel it. Answers whether there
+    /// may be more.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn remove_dead(&self) -> Result<More, Error> {
+        let (_, more) = self.remove(REST).await?;
+        Ok(more)
+    }
+
+    /// Removes what is dead in small batches, with a rest after each.
+    async fn remove(&self, rest: u32) -> Result<(Purged, More), Error> {
         let end = self.clock.instant().plus(RUN);
         let mut all = Purged::default();
         let more = loop {
+            let began = self.clock.instant();
             let audit_retention = self.settings.audit_retention;
             let purge = Purge { now: self.now(), audit_retention, limit: BATCH };
-            let batch = self.store.purge(purge).await?;
-            if batch == Purged::default() {
-                break More::No;
-            }
+            let batch = match self.store.purge(purge).await? {
+                Some(batch) if batch == Purged::default() => break More::No,
+                Some(batch) => batch,
+                None => {
+                    self.clock.sleep(TURN).await;
+                    Purged::default()
+                }
+            };
             let Purged { tokens, grants, revocations, changes, audit_events } = batch;
             for (sort, sum, count) in [
                 ("token", &mut all.tokens, tokens),
@@ -92,9 +113,12 @@ impl Core {
                 *sum += count;
                 metrics::counter!("tokend_purged_rows_total", "sort" => sort).increment(count);
             }
-            if self.clock.instant() >= end {
+            let now = self.clock.instant();
+            if now >= end {
                 break More::Perhaps;
             }
+            let took = now.since_start().saturating_sub(began.since_start());
+            self.clock.sleep(took.saturating_mul(rest)).await;
         };
         metrics::counter!("tokend_purges_total").increment(1);
         Ok((all, more))

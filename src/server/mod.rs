@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::client::{InProcess, Upstream};
 use crate::config::Settings;
 use crate::domain::Core;
+use crate::domain::store::More;
 use crate::grpc;
 use crate::rest;
 use crate::store::lock::Addresses;
@@ -39,7 +40,7 @@ pub use welcome::Welcome;
 use management::{ManagementState, Metrics, Ready};
 use open::Opened;
 
-/// How often what is kept in memory is written and what is dead is removed.
+/// How often what is kept in memory is written, and how soon what is dead is removed.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 /// How often all facts are read anew.
 const RENEWAL: Duration = Duration::from_hours(1);
@@ -130,6 +131,7 @@ impl Server {
         let contract = grpc::contract(core.clone(), convert::grpc(&settings, &stop), &health)?;
         let tasks = TaskTracker::new();
         tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
+        tasks.spawn(remove_dead(core.clone(), stop.clone()));
         tasks.spawn(keep_up(core.clone(), stop.clone()));
         let serving = tasks.spawn(grpc::serve(
             grpc,
@@ -266,11 +268,24 @@ async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {
     }
 }
 
+/// Removes what is dead all the time, as long as there may be more.
+async fn remove_dead(core: Core, stop: CancellationToken) {
+    let mut runs = tokio::time::interval(HOUSEKEEPING);
+    let run = async {
+        loop {
+            runs.tick().await;
+            match core.remove_dead().await {
+                Ok(More::No) => {}
+                Ok(More::Perhaps) => runs.reset_immediately(),
+                Err(error) => warn!(%error, "dead rows were not removed; it is tried again"),
+            }
+        }
+    };
+    stop.run_until_cancelled(run).await;
+}
+
 async fn keep_up(core: Core, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = core.keep_up() => {}
-    }
+    stop.run_until_cancelled(core.keep_up()).await;
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is read by eye")]

@@ -16,6 +16,9 @@ pub(super) const PAGE: usize = 512;
 /// of someone else, the others go on.
 pub(super) const LEADERS: usize = 2;
 
+/// How many dead rows of a sort a server removes at once.
+pub(super) const BATCH: u32 = 500;
+
 /// What differs from one database to the other.
 #[async_trait]
 pub(super) trait Engine: Send + Sync {
@@ -24,6 +27,9 @@ pub(super) trait Engine: Send + Sync {
 
     /// How many shared transactions of one kind are under way at once.
     fn leaders(&self) -> usize;
+
+    /// How many dead rows of a sort one transaction removes at most.
+    fn batch(&self) -> u32;
 
     /// How a transaction begins that only reads, all of one moment.
     fn read_options(&self) -> TransactionOptions;

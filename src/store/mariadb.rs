@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use super::engine::{Engine, LEADERS, Opened, check_server_url, tail_statement};
+use super::engine::{BATCH, Engine, LEADERS, Opened, check_server_url, tail_statement};
 use super::pools::{self, Pools, Server};
 use super::{Connections, OpenError, Options, schema};
 
@@ -188,6 +188,10 @@ impl Engine for MariaDb {
 
     fn leaders(&self) -> usize {
         LEADERS
+    }
+
+    fn batch(&self) -> u32 {
+        BATCH
     }
 
     fn read_options(&self) -> TransactionOptions {

@@ -262,7 +262,7 @@ impl Store for SeaStore {
         retrying(|| cut::fence(self, order)).await
     }
 
-    async fn purge(&self, purge: Purge) -> Answer<Purged> {
+    async fn purge(&self, purge: Purge) -> Answer<Option<Purged>> {
         retrying(|| purge::purge(self, purge)).await
     }
 }

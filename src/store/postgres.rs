@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use super::engine::{Engine, LEADERS, Opened, check_server_url, tail_statement};
+use super::engine::{BATCH, Engine, LEADERS, Opened, check_server_url, tail_statement};
 use super::pools::{self, Pools, Server};
 use super::{Connections, OpenError, Options, schema};
 
@@ -122,6 +122,10 @@ impl Engine for Postgres {
 
     fn leaders(&self) -> usize {
         LEADERS
+    }
+
+    fn batch(&self) -> u32 {
+        BATCH
     }
 
     fn read_options(&self) -> TransactionOptions {

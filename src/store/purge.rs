@@ -19,24 +19,21 @@ use super::retry::commit;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Purge, Purged};
 
-/// More ids than this don't fit into one statement.
-const MOST: u32 = 10_000;
-
 /// How far two clocks may be apart. What is over is kept for as long, for another may see it alive.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 
 /// Removes dead rows, unless another replica is at it.
-pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
+pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Option<Purged>> {
     let Purge { now, audit_retention, limit } = purge;
     let transaction = store.begin().await?;
     let Some(clock) = claim(store, &transaction).await? else {
         transaction.rollback().await?;
-        return Ok(Purged::default());
+        return Ok(None);
     };
     // By the clock that is behind: where ours is ahead, what it takes for dead may live elsewhere.
     let now = cmp::min(now, clock);
     let before = now.minus(DAY).micros();
-    let limit = u64::from(cmp::min(limit, MOST));
+    let limit = u64::from(cmp::min(limit, store.engine.batch()));
     let (tokens, grants) = tokens_and_grants(&transaction, before, limit).await?;
     let purged = Purged {
         tokens,
@@ -52,7 +49,7 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Purged> {
     networks(&transaction, before, limit).await?;
     attempts(&transaction, now, limit).await?;
     commit(transaction).await?;
-    Ok(purged)
+    Ok(Some(purged))
 }
 
 /// Keeps other replicas from purging until the end, and answers what time the database has.

@@ -103,6 +103,11 @@ impl Engine for Sqlite {
         1
     }
 
+    /// Whoever writes waits for it.
+    fn batch(&self) -> u32 {
+        25
+    }
+
     fn read_options(&self) -> TransactionOptions {
         TransactionOptions::default()
     }

@@ -262,6 +262,6 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes dead rows: tokens and grants past their end or revoked for a day, revocations a day
     /// after what they revoked has ended, changes older than a day but for the newest, and events
-    /// past their retention. Nothing, while another replica is at it.
-    async fn purge(&self, purge: Purge) -> Answer<Purged>;
+    /// past their retention. `None`: another replica is at it.
+    async fn purge(&self, purge: Purge) -> Answer<Option<Purged>>;
 }

@@ -305,9 +305,9 @@ async fn purges_by_one_at_a_time() {
     };
     let hold = Statement::from_string(backend, "SELECT name FROM meta FOR UPDATE");
     write.query_all_raw(hold).await.unwrap();
-    assert_eq!(bed.purge(purge).await.unwrap(), Purged::default());
+    assert_eq!(bed.purge(purge).await.unwrap(), None);
     write.rollback().await.unwrap();
-    assert_eq!(bed.purge(purge).await.unwrap().tokens, 5);
+    assert_eq!(bed.purge(purge).await.unwrap().unwrap().tokens, 5);
 }
 
 #[tokio::test]
