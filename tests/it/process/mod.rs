@@ -19,6 +19,7 @@ use crate::support::{Database, Kind, MASTER_KEY};
 mod bad_input;
 mod commands;
 mod crash;
+mod dead_rows;
 mod deploy;
 mod disk_full;
 mod first_start;
