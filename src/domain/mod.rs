@@ -14,6 +14,7 @@ mod genuine;
 pub mod hashing;
 pub mod identity;
 mod issue;
+mod judge;
 mod key_admin;
 pub mod keys;
 pub mod knowledge;

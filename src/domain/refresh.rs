@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use super::accepted::{Accepted, refusal};
+use super::accepted::Accepted;
 use super::calls::{DenyReason, Issued, Origin, Refresh, Refreshed, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
@@ -17,6 +17,7 @@ use super::error::{Error, Faults};
 use super::format::opaque::{self, MAX_RANDOM};
 use super::genuine::{Genuine, Unrecognised};
 use super::identity::{Realm, User, UserState};
+use super::judge::refusal;
 use super::knowledge::{Missing, Sight};
 use super::mint::{Draft, Made};
 use super::profile::{Format, Life, Profile, RefreshPolicy, RefreshRotation};

@@ -214,6 +214,10 @@ impl Store for SeaStore {
         roles::list_roles(self, page).await
     }
 
+    async fn has_users(&self) -> Answer<bool> {
+        retrying(|| roles::has_users(&self.readers)).await
+    }
+
     async fn bootstrap(
         &self,
         admin: &NewUser,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
 use super::convert::role_id;
@@ -126,6 +126,11 @@ pub(super) async fn delete_role(
     write.done(true).await
 }
 
+/// Whether there is any user.
+pub(super) async fn has_users(on: &impl ConnectionTrait) -> Answer<bool> {
+    Ok(user::Entity::find().limit(1).one(on).await?.is_some())
+}
+
 /// Makes the first user with the role `admin`, where there is no user at all yet.
 pub(super) async fn bootstrap(
     store: &SeaStore,
@@ -136,7 +141,7 @@ pub(super) async fn bootstrap(
     let mut write = store.write_unasked(audit).await?;
     // Of two that start on an empty database, one waits here.
     change_head::Entity::find_by_id(1).lock_exclusive().one(write.on()).await?;
-    if user::Entity::find().limit(1).one(write.on()).await?.is_some() {
+    if has_users(write.on()).await? {
         return write.undone(Bootstrapped::HasUsers).await;
     }
     let (Put::Changed(role) | Put::AlreadySo(role)) = put(&mut write, role).await?;

@@ -10,8 +10,8 @@ use argon2::Block;
 use zeroize::Zeroize as _;
 
 /// The most blocks of 1 KiB that are kept. Room for them all is set aside at once, of which the
-/// pages in use alone cost memory: so much is given back to the system when it is let go, and
-/// what is smaller may stay in the allocator.
+/// pages in use alone cost memory. The allocator of the binary gives so much back to the system
+/// some ten seconds after it is let go; what is smaller it may keep.
 const MOST_KEPT: usize = 64 * 1024;
 
 thread_local! {

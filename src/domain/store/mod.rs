@@ -214,6 +214,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Lists roles by name.
     async fn list_roles(&self, page: &NamePage) -> Answer<Vec<Role>>;
 
+    /// Whether there is any user.
+    async fn has_users(&self) -> Answer<bool>;
+
     /// Makes the first user with the role `admin`, which grants `permissions`, where there is no
     /// user at all yet.
     async fn bootstrap(
