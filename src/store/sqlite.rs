@@ -25,6 +25,10 @@ use super::{Connections, OpenError, Options, schema};
 /// How long a statement waits for another process that writes: a backup, or an operator's hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many rows a connection's thread reads ahead of whoever asked, who wakes it for more: a start
+/// may read a hundred thousand.
+const ROWS_AHEAD: usize = 1000;
+
 const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = seq + ?1 WHERE id = 1 RETURNING seq";
 
 /// A database in a file.
@@ -72,7 +76,7 @@ impl Sqlite {
         let refused = |error| refusal(&path, error);
         let write = connect.clone().journal_mode(SqliteJournalMode::Wal);
         let writers = pool(1).connect_with(write).await.map_err(refused)?;
-        let read = connect.pragma("query_only", "ON");
+        let read = connect.pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD);
         let readers = match pool(options.readers.max(1)).connect_with(read.clone()).await {
             Ok(readers) => readers,
             Err(error) => {
