@@ -256,7 +256,14 @@ impl Core {
     /// As [`Self::get_user`].
     pub async fn delete_user(&self, origin: &Origin, user: &str, wait: Wait) -> Result<(), Error> {
         let id = UserId::parse(user).map_err(|fault| Error::field("user_id", fault))?;
-        let (caller, user) = self.managed(origin, id, "user:delete").await?;
+        let (caller, user) = match self.managed(origin, id, "user:delete").await {
+            // Whoever deleted them may have died before all had heard of it.
+            Err(Error::UserNotFound) => {
+                self.knowledge.catch_up(wait).await?;
+                self.managed(origin, id, "user:delete").await?
+            }
+            managed => managed?,
+        };
         let order = self.order(&caller, origin, AuditOf::new("user.delete", &user.realm, &id));
         let store = Arc::clone(&self.store);
         let was_there =

@@ -327,8 +327,8 @@ impl Facts {
             }
             Change::Jti { id, until: _ } => self.revoked.tokens.insert(id.clone()),
             Change::Keys => self.keys_mark.store(seq.0, Ordering::Release),
-            // Everything is loaded anew before it comes here.
-            Change::Unknown => {}
+            // Everything is loaded anew before an unknown one comes here.
+            Change::Barrier | Change::Unknown => {}
         }
     }
 

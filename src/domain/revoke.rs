@@ -190,26 +190,50 @@ impl Core {
         by: By,
         (order, wait): (Order, Wait),
     ) -> Result<Revoked, Error> {
-        let (store, id) = (Arc::clone(&self.store), id.clone());
         match (kind, by) {
-            (TokenKind::Refresh | TokenKind::Personal, _) => self
-                .knowledge
-                .commit(wait, async move { store.revoke_grant(grant, &order).await })
-                .await?
-                .ok_or(Error::TokenNotFound),
-            (TokenKind::Operation, By::Row) => self
-                .knowledge
-                .commit(wait, async move { store.revoke_token(&id, &order).await })
-                .await?
-                .ok_or(Error::TokenNotFound),
+            (TokenKind::Operation, By::Row) => {
+                let (store, id) = (Arc::clone(&self.store), id.clone());
+                let ended = self
+                    .knowledge
+                    .commit(wait, async move { store.revoke_token(&id, &order).await });
+                ended.await?.ok_or(Error::TokenNotFound)
+            }
             (TokenKind::Operation, By::Jti(until)) => {
-                let jti = JtiRevocation { id, grant, until, most_per_grant: MOST_PER_GRANT };
-                self.knowledge
-                    .commit(wait, async move { store.revoke_jti(&jti, &order).await })
-                    .await?
-                    .ok_or(Error::TooManyRevoked)
+                self.end_jti((id, grant), until, (order, wait)).await
+            }
+            (TokenKind::Refresh, By::Row | By::Jti(_)) | (TokenKind::Personal, By::Row) => {
+                self.end_grant(grant, (order, wait)).await?.ok_or(Error::TokenNotFound)
+            }
+            (TokenKind::Personal, By::Jti(until)) => {
+                match self.end_grant(grant, (order.clone(), wait)).await? {
+                    Some(revoked) => Ok(revoked),
+                    // Its grant was lost, which no check asks for: it is good until it is named.
+                    None => self.end_jti((id, grant), until, (order, wait)).await,
+                }
             }
         }
+    }
+
+    async fn end_grant(
+        &self,
+        grant: GrantId,
+        (order, wait): (Order, Wait),
+    ) -> Result<Option<Revoked>, Error> {
+        let store = Arc::clone(&self.store);
+        self.knowledge.commit(wait, async move { store.revoke_grant(grant, &order).await }).await
+    }
+
+    async fn end_jti(
+        &self,
+        (id, grant): (&TokenId, GrantId),
+        until: Option<Timestamp>,
+        (order, wait): (Order, Wait),
+    ) -> Result<Revoked, Error> {
+        let jti = JtiRevocation { id: id.clone(), grant, until, most_per_grant: MOST_PER_GRANT };
+        let store = Arc::clone(&self.store);
+        let ended =
+            self.knowledge.commit(wait, async move { store.revoke_jti(&jti, &order).await });
+        ended.await?.ok_or(Error::TooManyRevoked)
     }
 
     async fn revoke_by_grant(
@@ -225,12 +249,7 @@ impl Core {
             return Err(Error::TokenNotFound);
         }
         let order = self.order(&caller, origin, AuditOf::new("grant.revoke", &owner.realm, &id));
-        let store = Arc::clone(&self.store);
-        let revoked = self
-            .knowledge
-            .commit(wait, async move { store.revoke_grant(id, &order).await })
-            .await?
-            .ok_or(Error::TokenNotFound)?;
+        let revoked = self.end_grant(id, (order, wait)).await?.ok_or(Error::TokenNotFound)?;
         count_revoked(revoked.count);
         Ok(Ended { token: None, count: revoked.count })
     }

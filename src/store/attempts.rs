@@ -20,7 +20,6 @@ use super::convert::password_hash;
 use super::directory::named;
 use super::entity::{attempt, sign_in_network};
 use super::facts::user_row;
-use super::retry::commit;
 use super::rows::read_user;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
@@ -50,7 +49,7 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
     let counter = counter(&transaction, attempt, user).await?;
     let row = lock(&transaction, &counter.bucket, *at).await?;
     if row.locked_until.is_some_and(|end| end > at.micros()) {
-        transaction.rollback().await?;
+        store.roll_back(transaction).await?;
         return Ok(AttemptStart::Locked);
     }
     let row = after_failure(row, attempt);
@@ -58,7 +57,7 @@ pub(super) async fn begin_attempt(store: &SeaStore, attempt: &Attempt) -> Answer
     if row.locked_until.is_some() {
         audit::insert(&transaction, &[lock_audit]).await?;
     }
-    commit(transaction).await?;
+    store.commit(transaction).await?;
     Ok(match found {
         Some((user, password_hash)) => AttemptStart::Known { user, password_hash, counter },
         None => AttemptStart::Unknown,
@@ -81,7 +80,7 @@ pub(super) async fn succeed_attempt(
     let transaction = store.begin().await?;
     forget.exec(&transaction).await?;
     remember(&transaction, user, &attempt.network, attempt.at).await?;
-    commit(transaction).await
+    store.commit(transaction).await
 }
 
 /// Takes back the count of an attempt that was never judged, and the lock that it caused.
@@ -94,7 +93,7 @@ pub(super) async fn cancel_attempt(store: &SeaStore, attempt: &Attempt) -> Answe
     let row = attempt::Entity::find_by_id(bucket).lock_exclusive().one(&transaction).await?;
     // Gone: another attempt has succeeded since.
     let Some(row) = row.filter(|row| row.failures > 0) else {
-        return Ok(transaction.rollback().await?);
+        return store.roll_back(transaction).await;
     };
     // A lock that another attempt set may be of a stricter policy.
     let own = lock_end(*policy, row.failures - row.forgiven, *at);
@@ -102,7 +101,7 @@ pub(super) async fn cancel_attempt(store: &SeaStore, attempt: &Attempt) -> Answe
     let failures = row.failures - 1;
     let forgiven = cmp::min(row.forgiven, failures);
     write(&transaction, &attempt::Model { failures, locked_until, forgiven, ..row }).await?;
-    commit(transaction).await
+    store.commit(transaction).await
 }
 
 /// Lifts the locks of a user.

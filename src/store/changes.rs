@@ -10,7 +10,6 @@ use sea_orm::{
 use super::convert::broken;
 use super::engine::PAGE;
 use super::entity::{change, change_head};
-use super::retry::commit;
 use super::{SeaStore, audit, pieces};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, RoleId, UserId};
@@ -27,6 +26,8 @@ pub(super) const JTI: &str = "jti";
 pub(super) const GRANT: &str = "grant";
 
 const RESTAMPED: &str = "restamp";
+
+const BARRIER: &str = "barrier";
 
 /// Answers the newest change.
 pub(super) async fn head(store: &SeaStore) -> Answer<Mark> {
@@ -77,10 +78,10 @@ pub(super) async fn announce_terms(store: &SeaStore, terms: Terms) -> Answer<()>
         serve_stale: known.serve_stale.max(terms.serve_stale),
     };
     if higher == known {
-        return Ok(transaction.rollback().await?);
+        return store.roll_back(transaction).await;
     }
     write_terms(&transaction, higher).await?;
-    commit(transaction).await
+    store.commit(transaction).await
 }
 
 /// Sets the terms anew.
@@ -88,7 +89,7 @@ pub(super) async fn set_terms(store: &SeaStore, terms: Terms, audit: &Audit) -> 
     let transaction = store.begin().await?;
     audit::insert(&transaction, &[audit]).await?;
     write_terms(&transaction, terms).await?;
-    commit(transaction).await
+    store.commit(transaction).await
 }
 
 async fn write_terms(connection: &impl ConnectionTrait, terms: Terms) -> Answer<()> {
@@ -153,6 +154,7 @@ fn write_change(change: &Change, mark: Mark, at: Timestamp) -> change::Model {
         }
         Change::Jti { id, until } => (JTI, id.to_string(), *until),
         Change::Keys => ("keys", String::new(), None),
+        Change::Barrier => (BARRIER, String::new(), None),
         Change::Unknown => ("unknown", String::new(), None),
     };
     change::Model {
@@ -179,6 +181,7 @@ fn read_change(row: &change::Model) -> Change {
         RESTAMPED => grant(GrantChange::Restamped),
         JTI => TokenId::parse(key).ok().map(|id| Change::Jti { id, until }),
         "keys" => Some(Change::Keys),
+        BARRIER => Some(Change::Barrier),
         _ => None,
     };
     change.unwrap_or(Change::Unknown)

@@ -6,17 +6,14 @@ use std::cmp;
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _, Statement,
-};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
-use super::convert::{broken, read, token_kind_word};
+use super::convert::{read, token_kind_word};
 use super::entity::{grant, token, user};
 use super::purge::DAY;
 use super::rows::read_token;
 use super::write::Write;
-use super::{SeaStore, revoke};
+use super::{SeaStore, clock, revoke};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{Answer, Change, Committed, GrantChange, Order, PersonalTokens};
@@ -51,7 +48,7 @@ pub(super) async fn cut(
     personal: PersonalTokens,
 ) -> Answer<u64> {
     let at = write.at();
-    let generation = cmp::max(user.generation + 1, clock(write).await?);
+    let generation = cmp::max(user.generation + 1, clock::of(write).await?.micros());
     user::Entity::update_many()
         .col_expr(user::Column::Generation, Expr::value(generation))
         .col_expr(user::Column::UpdatedAt, Expr::value(at.micros()))
@@ -87,7 +84,7 @@ pub(super) async fn cut(
 pub(super) async fn fence(store: &SeaStore, order: &Order) -> Answer<Committed<u64>> {
     let mut write = store.write(order).await?;
     store.engine.allow_long(write.on()).await?;
-    let clock = clock(&write).await?;
+    let clock = clock::of(&write).await?.micros();
     let next = Expr::col(user::Column::Generation).add(1);
     let higher = Expr::case(next.clone().gt(clock), next).finally(clock);
     let raised = user::Entity::update_many()
@@ -97,14 +94,6 @@ pub(super) async fn fence(store: &SeaStore, order: &Order) -> Answer<Committed<u
         .await?;
     write.change(Change::Unknown);
     write.done(raised.rows_affected).await
-}
-
-/// Answers the database's time of day, in microseconds.
-async fn clock(write: &Write<'_>) -> Answer<i64> {
-    let ask = format!("SELECT {} AS clock", write.store().engine.clock());
-    let ask = Statement::from_string(write.on().get_database_backend(), ask);
-    let row = write.on().query_one_raw(ask).await?.ok_or_else(|| broken("clock"))?;
-    Ok(row.try_get("", "clock")?)
 }
 
 /// Finds the live grants of live personal tokens. One of an older generation is dead already and

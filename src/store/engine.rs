@@ -1,9 +1,12 @@
 //! What the store asks of each database, and which one a URL chooses.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, TransactionOptions};
 use secrecy::ExposeSecret as _;
 
+use super::commits::Commits;
 use super::mariadb::MariaDb;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
@@ -99,9 +102,9 @@ impl Kind {
 }
 
 /// Opens the database that the URL names.
-pub(super) async fn open(options: &Options) -> Result<Opened, OpenError> {
+pub(super) async fn open(options: &Options, commits: &Arc<Commits>) -> Result<Opened, OpenError> {
     match Kind::of(options.url.expose_secret())? {
-        Kind::Sqlite => Sqlite::open(options).await,
+        Kind::Sqlite => Sqlite::open(options, commits).await,
         Kind::Postgres => Postgres::open(options).await,
         Kind::MariaDb => MariaDb::open(options).await,
     }

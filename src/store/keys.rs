@@ -1,16 +1,18 @@
 //! Keys: one at most is active for each purpose and profile.
 
+use std::cmp;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QuerySelect as _,
 };
 
-use super::SeaStore;
 use super::convert::{ACTIVE, is_taken, key_state_word};
 use super::entity::key;
 use super::rows::key_row;
 use super::write::Write;
+use super::{SeaStore, clock};
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Audit, Change, Committed, KeyChange, KeyRow, KeyState, Order};
 use crate::domain::token::KeyId;
@@ -48,7 +50,8 @@ pub(super) async fn replace_key(
     match left {
         KeyState::Active => {}
         KeyState::Next | KeyState::Verifying | KeyState::Retired => {
-            leave(&write, old, left, write.at()).await?;
+            // By the clock that is ahead: what it has signed must outlive no record of its end.
+            leave(&write, old, left, cmp::max(write.at(), clock::of(&write).await?)).await?;
         }
     }
     match put(&write, key_row(new)).await {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
@@ -14,6 +15,8 @@ use crate::domain::store::Answer;
 mod attempts;
 mod audit;
 mod changes;
+mod clock;
+mod commits;
 mod convert;
 mod create;
 mod cut;
@@ -47,6 +50,7 @@ mod tests;
 pub use engine::Kind;
 pub use sqlite::database_path;
 
+use commits::Commits;
 use create::Creation;
 use engine::{Engine, Opened};
 use group::{Group, Limits};
@@ -160,6 +164,7 @@ pub struct SeaStore {
     creations: Group<Creation>,
     swaps: Group<OrderedSwap>,
     revocations: Group<OrderedRevocation>,
+    commits: Arc<Commits>,
     random: MachineRandom,
 }
 
@@ -176,7 +181,8 @@ impl SeaStore {
     /// # Errors
     /// What stands in the way, in a sentence for the operator.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
-        let Opened { engine, writers, readers } = engine::open(options).await?;
+        let commits = Arc::<Commits>::default();
+        let Opened { engine, writers, readers } = engine::open(options, &commits).await?;
         let limits = Limits {
             jobs: options.group,
             leaders: engine.leaders(),
@@ -189,6 +195,7 @@ impl SeaStore {
             creations: Group::new(limits),
             swaps: Group::new(limits),
             revocations: Group::new(limits),
+            commits,
             random: MachineRandom::default(),
         };
         if let Err(error) = schema::migrate(&*store.engine).await {

@@ -213,6 +213,8 @@ fn pool_of<S: Server>(
 
 async fn is_clean<S: Server>(server: &S, connection: &mut Of<S>) -> bool {
     matches!(time::timeout(CHECK_TIMEOUT, server.is_clean(connection)).await, Ok(Ok(true)))
+        // The driver's own account: were it wrong, what comes next would be a savepoint.
+        && !connection.is_in_transaction()
 }
 
 fn below(error: OpenError) -> sqlx::Error {

@@ -10,8 +10,8 @@ use super::refresh::OrderedSwap;
 use super::retry::retrying;
 use super::revoke::{OrderedRevocation, Target};
 use super::{
-    SeaStore, attempts, audit, changes, cut, directory, facts, keys, purge, refresh, revoke, roles,
-    tokens,
+    SeaStore, attempts, audit, changes, clock, commits, cut, directory, facts, keys, purge,
+    refresh, revoke, roles, tokens,
 };
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Realm, Role, RoleId, RoleName, User, UserId, Username};
@@ -27,6 +27,22 @@ use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenDigest, TokenId};
 impl Store for SeaStore {
     async fn head(&self) -> Answer<Mark> {
         changes::head(self).await
+    }
+
+    async fn durable_head(&self, at: Timestamp) -> Answer<Mark> {
+        retrying(|| commits::durable_head(self, at)).await
+    }
+
+    async fn append_barrier(&self, at: Timestamp) -> Answer<Mark> {
+        retrying(|| commits::append_barrier(self, at)).await
+    }
+
+    async fn check_writable(&self) -> Answer<()> {
+        retrying(|| commits::check_writable(self)).await
+    }
+
+    async fn clock(&self) -> Answer<Timestamp> {
+        clock::now(self, &self.readers).await
     }
 
     async fn changes_from(&self, seq: Seq) -> Answer<Tail> {

@@ -15,7 +15,6 @@ use super::attempts::NETWORK_LIFE;
 use super::entity::{
     attempt, audit_event, change, grant, meta, revocation, sign_in_network, token,
 };
-use super::retry::commit;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Purge, Purged};
 
@@ -27,7 +26,7 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Option<Purge
     let Purge { now, audit_retention, limit } = purge;
     let transaction = store.begin().await?;
     let Some(clock) = claim(store, &transaction).await? else {
-        transaction.rollback().await?;
+        store.roll_back(transaction).await?;
         return Ok(None);
     };
     // By the clock that is behind: where ours is ahead, what it takes for dead may live elsewhere.
@@ -48,7 +47,7 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Option<Purge
     let before = now.minus(NETWORK_LIFE).micros();
     networks(&transaction, before, limit).await?;
     attempts(&transaction, now, limit).await?;
-    commit(transaction).await?;
+    store.commit(transaction).await?;
     Ok(Some(purged))
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr};
 use tokio::time;
 
 use super::convert::is_taken;
@@ -78,11 +78,6 @@ fn is_answer(error: &DbErr) -> bool {
     )
 }
 
-/// Commits. What an error leaves is not known, and it says so.
-pub(super) async fn commit(transaction: DatabaseTransaction) -> Answer<()> {
-    transaction.commit().await.map_err(|error| StoreError::Unavailable(Box::new(Unknown(error))))
-}
-
 /// What an insertion met whose row another transaction has inserted since this one looked for it:
 /// it is run anew, and finds it.
 pub(super) fn overtaken(error: DbErr) -> StoreError {
@@ -100,10 +95,6 @@ struct Overtaken(#[source] DbErr);
 fn is_worth_another(cause: &(dyn Error + Send + Sync + 'static)) -> bool {
     cause.is::<Overtaken>() || cause.downcast_ref::<DbErr>().is_some_and(is_passing)
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("whether it was committed is not known: {0}")]
-struct Unknown(#[source] DbErr);
 
 /// Whether the database broke off what was asked, for another's sake.
 pub(super) fn is_passing(error: &DbErr) -> bool {

@@ -19,7 +19,7 @@ use super::pieces::padded;
 use super::purge::DAY;
 use super::rows::{read_grant, read_token};
 use super::write::{End, Write};
-use super::{SeaStore, directory};
+use super::{SeaStore, clock, directory};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{
@@ -141,7 +141,7 @@ async fn revoke_token(
     let grant_end = lock_grant(write, grant).await?.and_then(|grant| grant.revoked_at);
     let Some(token) = lock_token(write, id).await? else { return Ok(End::Undone(None)) };
     let state = token.state(grant_end, write.at());
-    if state == TokenState::Revoked || is_over(token.expires_at, write.at()) {
+    if state == TokenState::Revoked || is_over(write, token.expires_at).await? {
         return Ok(End::Undone(Some(Revoked { token: Some(token), count: 0 })));
     }
     end_token(write, &token).await?;
@@ -151,8 +151,9 @@ async fn revoke_token(
 
 /// Whether what ends then is dead by every clock. By ours alone is not enough: where it is fast,
 /// others would go on to accept what nobody has revoked.
-fn is_over(end: Option<Timestamp>, at: Timestamp) -> bool {
-    end.is_some_and(|end| end.plus(DAY) <= at)
+async fn is_over(write: &Write<'_>, end: Option<Timestamp>) -> Answer<bool> {
+    let Some(end) = end.map(|end| end.plus(DAY)) else { return Ok(false) };
+    Ok(end <= write.at() && end <= clock::earlier(write).await?)
 }
 
 /// Ends a live token: a JWT by its `jti`.
@@ -174,15 +175,10 @@ pub(super) async fn end_token(write: &mut Write<'_>, token: &Token) -> Answer<()
 async fn revoke_jti(write: &mut Write<'_>, jti: &JtiRevocation) -> Answer<End<Option<Revoked>>> {
     let JtiRevocation { id, grant, until, most_per_grant } = jti;
     let at = write.at();
-    let grant_row = lock_grant(write, *grant).await?;
+    // Whoever makes a token of this grant waits, or has done so before.
+    let _locked = lock_grant(write, *grant).await?;
     let token = lock_token(write, id).await?;
-    let noted = revocation::Entity::find_by_id((JTI.to_owned(), id.to_string()));
-    let noted = noted.one(write.on()).await?;
-    let dead = grant_row.is_none_or(|grant| grant.revoked_at.is_some())
-        || token.as_ref().is_some_and(|token| token.revoked_at.is_some())
-        || noted.is_some()
-        || is_over(*until, at);
-    if dead {
+    if is_refused(write, id, *grant).await? || is_over(write, *until).await? {
         return Ok(End::Undone(Some(Revoked { token, count: 0 })));
     }
     if count_jtis(write, *grant, at.minus(DAY)).await? >= u64::from(*most_per_grant) {
@@ -195,6 +191,18 @@ async fn revoke_jti(write: &mut Write<'_>, jti: &JtiRevocation) -> Answer<End<Op
     let token = token.map(|token| Token { revoked_at: Some(at), ..token });
     let count = u32::from(until.is_none_or(|end| end > at));
     Ok(End::Done(Some(Revoked { token, count })))
+}
+
+/// Whether a check refuses a JWT: it asks for nothing but these rows. That the token or the grant
+/// has a row of its own which says so, or has none, is nothing to go by.
+async fn is_refused(write: &Write<'_>, id: &TokenId, grant: GrantId) -> Answer<bool> {
+    let either = [(JTI.to_owned(), id.to_string()), (GRANT.to_owned(), grant.to_string())];
+    for noted in either {
+        if revocation::Entity::find_by_id(noted).one(write.on()).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn count_jtis(write: &Write<'_>, grant: GrantId, after: Timestamp) -> Answer<u64> {
@@ -213,7 +221,7 @@ async fn count_jtis(write: &Write<'_>, grant: GrantId, after: Timestamp) -> Answ
 /// Revokes a grant and so all that was made from it. `None`: there is no such grant.
 async fn revoke_grant(write: &mut Write<'_>, id: GrantId) -> Answer<End<Option<Revoked>>> {
     let Some(grant) = lock_grant(write, id).await? else { return Ok(End::Undone(None)) };
-    if grant.revoked_at.is_some() || is_over(grant.expires_at, write.at()) {
+    if grant.revoked_at.is_some() || is_over(write, grant.expires_at).await? {
         return Ok(End::Undone(Some(Revoked { token: None, count: 0 })));
     }
     let fits = Condition::all().add(token::Column::GrantId.eq(id.to_string()));

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,10 +15,12 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
+use super::commits::Commits;
 use super::engine::{Engine, Opened, tail_statement};
 use super::pools::Pools;
 use super::{Connections, OpenError, Options, schema};
@@ -59,7 +62,10 @@ pub fn database_path(url: &str) -> Result<PathBuf, OpenError> {
 
 impl Sqlite {
     /// Opens the database, which is made where there is none.
-    pub(super) async fn open(options: &Options) -> Result<Opened, OpenError> {
+    pub(super) async fn open(
+        options: &Options,
+        commits: &Arc<Commits>,
+    ) -> Result<Opened, OpenError> {
         let path = database_path(options.url.expose_secret())?;
         make_file(&path)?;
         let mut connect = SqliteConnectOptions::new()
@@ -75,7 +81,8 @@ impl Sqlite {
         let pool = |most: u32| pool(most, options.connection_wait);
         let refused = |error| refusal(&path, error);
         let write = connect.clone().journal_mode(SqliteJournalMode::Wal);
-        let writers = pool(1).connect_with(write).await.map_err(refused)?;
+        let writers = checked(pool(1), commits);
+        let writers = writers.connect_with(write).await.map_err(refused)?;
         let read = connect.pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD);
         let readers = match pool(options.readers.max(1)).connect_with(read.clone()).await {
             Ok(readers) => readers,
@@ -156,9 +163,38 @@ impl Engine for Sqlite {
     }
 }
 
+/// Lets no connection come back with which a transaction has not ended as it was told to.
+///
+/// Where a disk is full SQLite takes a transaction back by itself. The `ROLLBACK` that follows is
+/// refused then, the driver still counts a transaction as open, and whatever came next would be a
+/// savepoint within one that nobody ever commits.
+fn checked(pool: SqlitePoolOptions, commits: &Arc<Commits>) -> SqlitePoolOptions {
+    let commits = Arc::clone(commits);
+    pool.after_release(move |connection, _| {
+        let commits = Arc::clone(&commits);
+        Box::pin(async move { Ok(!commits.take_doubt() && is_outside(connection).await) })
+    })
+}
+
+/// Whether neither SQLite nor the driver takes a transaction for open.
+async fn is_outside(connection: &mut SqliteConnection) -> bool {
+    // It is what is set anyway, and refused within a transaction.
+    let autocommits = connection.execute("PRAGMA synchronous = FULL").await.is_ok();
+    autocommits && !connection.is_in_transaction()
+}
+
 fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
-    // A connection to a file does not go stale: none is tested, replaced or given up.
+    // A connection to a file does not go stale: none is tested, replaced or given up. One that
+    // reads goes on with the moment that it saw while its transaction is open.
     SqlitePoolOptions::new()
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                if connection.is_in_transaction() {
+                    connection.ping().await?;
+                }
+                Ok(!connection.is_in_transaction())
+            })
+        })
         .max_connections(connections)
         .acquire_timeout(wait)
         .test_before_acquire(false)

@@ -12,7 +12,6 @@ use super::SeaStore;
 use super::convert::{broken, read};
 use super::entity::{grant, token};
 use super::pieces::pieces;
-use super::retry::commit;
 use super::rows::{read_grant, read_token};
 use super::write::Write;
 use crate::domain::clock::Timestamp;
@@ -120,7 +119,7 @@ pub(super) async fn touch_tokens(store: &SeaStore, uses: &[(TokenId, Timestamp)]
     for piece in pieces(&uses, TOUCHED_AT_ONCE) {
         touch_piece(&transaction, piece).await?;
     }
-    commit(transaction).await
+    store.commit(transaction).await
 }
 
 /// Notes when these were last accepted, in one statement.

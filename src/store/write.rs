@@ -6,7 +6,6 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 
 use super::held::Wanted;
-use super::retry::commit;
 use super::{SeaStore, audit, changes};
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Audit, Change, Committed, Mark, Order, StoreError};
@@ -106,7 +105,7 @@ impl<'a> Write<'a> {
 
     /// Ends it, where the database refused a row that another was faster with.
     pub(super) async fn refused<T>(self, value: T) -> Answer<Committed<T>> {
-        self.transaction.rollback().await?;
+        self.store.roll_back(self.transaction).await?;
         Ok(Committed { value, mark: None, found: None })
     }
 
@@ -127,7 +126,8 @@ impl<'a> Write<'a> {
         self,
         ended: Vec<Ended<'a, T>>,
     ) -> Answer<Vec<Answer<Committed<T>>>> {
-        let Self { store, transaction, audit: _, changes: _ } = self;
+        let Self { store, transaction, audit: Audit { at, .. }, changes: _ } = self;
+        let at = *at;
         let done = ended.iter().filter(|one| matches!(one.end, End::Done(_)));
         let done: Vec<_> = done.map(|one| (one.audit, &one.changes)).collect();
         let is_undone = |one: &Ended<'_, T>| matches!(one.end, End::Undone(_));
@@ -135,21 +135,31 @@ impl<'a> Write<'a> {
         let any_done = !done.is_empty();
         let audits: Vec<_> = done.iter().map(|(audit, _)| *audit).collect();
         audit::insert(&transaction, &audits).await?;
-        // Last, for it takes the lock that orders all commits.
-        let noted = done.iter().flat_map(|(audit, own)| own.iter().map(|one| (one, audit.at)));
-        let marks = changes::append(store, &transaction, noted.collect()).await?;
-        let found = match marks.last() {
-            // One of them may have found what another has done.
-            Some(last) => Some(*last),
+        let mut noted: Vec<_> =
+            done.iter().flat_map(|(audit, own)| own.iter().map(|one| (one, audit.at))).collect();
+        let mut found = None;
+        if any_undone && noted.is_empty() {
             // Of the same transaction as what was found: a failover that loses the one loses the
             // other.
-            None if any_undone => Some(changes::head_on(&transaction).await?),
-            None => None,
-        };
-        if any_done {
-            commit(transaction).await?;
+            let head = changes::head_on(&transaction).await?;
+            found = Some(head);
+            if !any_done && !store.commits.acknowledged(head) {
+                // Whoever did what was found may never have had it acknowledged: an answer that
+                // rests on it must be as durable as one that does it.
+                noted.push((&Change::Barrier, at));
+            }
+        }
+        // Last, for it takes the lock that orders all commits.
+        let marks = changes::append(store, &transaction, noted).await?;
+        if any_done || !marks.is_empty() {
+            store.commit(transaction).await?;
         } else {
-            transaction.rollback().await?;
+            store.roll_back(transaction).await?;
+        }
+        if let Some(last) = marks.last() {
+            store.commits.note(*last);
+            // One of them may have found what another has done.
+            found = Some(*last);
         }
         Ok(answers(ended, &marks, found))
     }

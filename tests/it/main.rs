@@ -16,6 +16,7 @@ mod create;
 mod customers;
 mod databases;
 mod directory;
+mod durability;
 mod fence;
 mod keys;
 mod layers;

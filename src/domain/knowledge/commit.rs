@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::Knowledge;
 use crate::domain::calls::Wait;
 use crate::domain::error::Error;
-use crate::domain::lease::Lease;
 use crate::domain::store::{Answer, Committed, Mark, StoreError, Terms};
 
 impl Knowledge {
@@ -45,9 +44,11 @@ impl Knowledge {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn catch_up(self: &Arc<Self>, wait: Wait) -> Result<(), Error> {
-        let found = self.store.head().await?;
         let this = Arc::clone(self);
-        let task = tokio::spawn(async move { this.settle(Left::AlreadyDone(found), wait).await });
+        let task = tokio::spawn(async move {
+            let found = this.store.durable_head(this.clock.now()).await?;
+            this.settle(Left::Committed(found), wait).await
+        });
         task.await.map_err(Error::internal)?
     }
 
@@ -61,17 +62,11 @@ impl Knowledge {
     async fn settle(&self, left: Left, wait: Wait) -> Result<(), Error> {
         match (left, wait) {
             (Left::Nothing, _) => Ok(()),
-            // Whoever did it may have died before all had heard of it, and this replica, too, may
-            // not have heard yet.
-            (Left::AlreadyDone(mark), Wait::ForAll) => {
-                let terms = self.sync().await?;
-                self.wait_out(terms).await;
+            (Left::Committed(mark), Wait::Skip) => {
+                self.sync_past(mark).await?;
                 self.confirm(mark).await
             }
-            (Left::AlreadyDone(mark) | Left::Change(mark), Wait::Skip) => {
-                self.sync_past(mark).await.map(drop)
-            }
-            (Left::Change(mark), Wait::ForAll) => {
+            (Left::Committed(mark), Wait::ForAll) => {
                 let terms = self.sync_past(mark).await?;
                 self.wait_out(terms).await;
                 self.confirm(mark).await
@@ -97,27 +92,23 @@ impl Knowledge {
         }
     }
 
-    /// Reads the tail, which must hold this change: else nothing is believed.
+    /// Reads the tail, which must hold this change: else nothing is believed, and it was not done.
     async fn sync_past(&self, mark: Mark) -> Result<Terms, Error> {
         let synced = self.sync().await;
-        if synced.is_err() || self.known.load().facts.known() < mark.seq {
-            self.suspend();
+        if synced.is_ok() && self.known.load().facts.known() >= mark.seq {
+            return synced;
         }
-        synced
+        self.suspend();
+        synced.and(Err(lost()))
     }
 
     /// Asks once more for the change itself, after the wait: a failover may have lost it, and what
-    /// was before it with it.
+    /// was before it with it. So may a connection that only seemed to commit.
     async fn confirm(&self, mark: Mark) -> Result<(), Error> {
-        match self.lease {
-            Lease::Endless => Ok(()),
-            Lease::For(_) => {
-                let page = self.store.changes_from(mark.seq).await?;
-                match page.changes.first() {
-                    Some((found, _)) if *found == mark => Ok(()),
-                    Some(_) | None => Err(Error::Unavailable("the commit was lost".into())),
-                }
-            }
+        let page = self.page(mark.seq).await?;
+        match page.changes.first() {
+            Some((found, _)) if *found == mark => Ok(()),
+            Some(_) | None => Err(lost()),
         }
     }
 
@@ -126,14 +117,17 @@ impl Knowledge {
     }
 }
 
+fn lost() -> Error {
+    Error::Unavailable("the commit was lost".into())
+}
+
 /// What a mutation left behind.
 enum Left {
     /// It was refused, or makes nothing untrue.
     Nothing,
-    /// There was nothing to do: this change or one before it did it.
-    AlreadyDone(Mark),
-    /// This change is committed.
-    Change(Mark),
+    /// This change is committed: it did what was asked. Or it or one before it had done it
+    /// already, and whoever did that may have died before all had heard of it.
+    Committed(Mark),
     /// Nobody knows.
     Unsure,
 }
@@ -141,8 +135,10 @@ enum Left {
 impl Left {
     fn by<T>(answer: &Answer<Committed<T>>) -> Self {
         match answer {
-            Ok(Committed { mark: Some(mark), .. }) => Self::Change(*mark),
-            Ok(Committed { mark: None, found: Some(mark), .. }) => Self::AlreadyDone(*mark),
+            Ok(
+                Committed { mark: Some(mark), .. }
+                | Committed { found: Some(mark), mark: None, .. },
+            ) => Self::Committed(*mark),
             Ok(Committed { mark: None, found: None, .. }) | Err(StoreError::CallerGone) => {
                 Self::Nothing
             }

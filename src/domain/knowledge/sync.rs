@@ -121,7 +121,7 @@ impl Knowledge {
         loop {
             let began = self.clock.instant();
             let suspensions = known.facts.suspensions();
-            let page = self.page(&known).await?;
+            let page = self.page(known.facts.known_mark().seq).await?;
             match known.facts.take_in(&page) {
                 Caught::Up if self.must_announce(page.terms) => {
                     // Lowered by hand too early, or a backup of before was restored.
@@ -158,9 +158,9 @@ impl Knowledge {
         terms.longest_lease < own.longest_lease || terms.serve_stale < own.serve_stale
     }
 
-    async fn page(&self, known: &Known) -> Result<Tail, Error> {
-        let asked = self.store.changes_from(known.facts.known_mark().seq);
-        match timeout(PATIENCE, asked).await {
+    /// Reads a page of the changes, from this one on.
+    pub(super) async fn page(&self, from: Seq) -> Result<Tail, Error> {
+        match timeout(PATIENCE, self.store.changes_from(from)).await {
             Ok(page) => Ok(page?),
             Err(late) => Err(Error::Unavailable(late.into())),
         }

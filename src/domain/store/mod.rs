@@ -58,6 +58,23 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Answers the newest change. There is always one.
     async fn head(&self) -> Answer<Mark>;
 
+    /// Answers the newest change, once it is as durable as what the database acknowledges: where
+    /// that is not known, one more is committed that makes nothing untrue.
+    async fn durable_head(&self, at: Timestamp) -> Answer<Mark>;
+
+    /// Commits a change that makes nothing untrue. Once it is acknowledged, all that was committed
+    /// before is as durable.
+    async fn append_barrier(&self, at: Timestamp) -> Answer<Mark>;
+
+    /// Answers where the database takes writes now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn check_writable(&self) -> Answer<()>;
+
+    /// Answers the database's own time of day.
+    async fn clock(&self) -> Answer<Timestamp>;
+
     /// Reads the changes from this number on, itself included, in one statement, from the one
     /// database that takes writes. It has a connection that nothing else waits for.
     ///

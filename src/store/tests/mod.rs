@@ -19,6 +19,7 @@ use crate::domain::token::{
 
 mod attempts;
 mod changes;
+mod commits;
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../../../tests/it/support/database/mod.rs"]
 mod database;

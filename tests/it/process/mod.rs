@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 use tokend::client::Upstream;
 use tokend::server::remote;
@@ -26,6 +26,7 @@ mod first_start;
 mod fleet;
 mod readme;
 mod shell;
+mod standby;
 mod stop;
 mod story;
 
@@ -117,9 +118,18 @@ impl Place {
 
     /// Starts the server with files that grow no further than so many blocks of the shell's.
     fn serve_within(&self, blocks: u32) -> Running {
+        self.serve_by(&format!("ulimit -f {blocks}"))
+    }
+
+    /// Starts the server so that its files can be kept from growing while it runs.
+    fn serve_limitable(&self) -> Running {
+        self.serve_by(":")
+    }
+
+    fn serve_by(&self, before: &str) -> Running {
         let mut shell = Command::new("sh");
         // The signal would end it; ignored, the write fails, as it does on a full disk.
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\"");
+        let script = format!("trap '' XFSZ; {before}; exec \"$0\"");
         shell.args(["-euc", &script, env!("CARGO_BIN_EXE_tokend")]);
         let mut server = self.start_command(shell, "");
         server.wait_for(SERVING);
@@ -232,6 +242,12 @@ impl Running {
     /// What the first start says of the first user.
     fn welcome(&mut self) -> Welcome {
         Welcome(self.stdout())
+    }
+
+    /// Lets the files of a server grow no further than this; `None`: as far as there is room.
+    fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).unwrap();
     }
 
     fn signal(&self, signal: Signal) {

@@ -50,6 +50,8 @@ pub enum Change {
     },
     /// The keys.
     Keys,
+    /// Nothing: it was committed for the sake of what had been committed before it.
+    Barrier,
     /// Something that this version does not know: everything is loaded anew.
     Unknown,
 }
@@ -101,6 +103,7 @@ pub struct Committed<T> {
     pub value: T,
     /// Where in the list of changes it stands.
     pub mark: Option<Mark>,
-    /// Where nothing was to be done, the newest change of that moment: whatever did it is no later.
+    /// Where nothing was to be done, a change that is as durable as what is acknowledged: whatever
+    /// did it is no later.
     pub found: Option<Mark>,
 }

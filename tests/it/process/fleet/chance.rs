@@ -4,10 +4,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 /// A source of random numbers.
-pub(super) struct Chance(u64);
+pub(in crate::process) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new() -> Self {
+    pub(in crate::process) fn new() -> Self {
         Self(RandomState::new().hash_one("a seed"))
     }
 
@@ -21,17 +21,17 @@ impl Chance {
     }
 
     /// A number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(in crate::process) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
     }
 
     /// One of several.
-    pub(super) fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    pub(in crate::process) fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 
     /// A time up to `most`.
-    pub(super) fn time(&mut self, most: Duration) -> Duration {
+    pub(in crate::process) fn time(&mut self, most: Duration) -> Duration {
         most * u32::try_from(self.below(1001)).unwrap() / 1000
     }
 }

@@ -17,7 +17,7 @@ use crate::support::{ADMIN_PASSWORD, Database, Kind, MASTER_KEY, template};
 mod behind_proxy;
 mod calls;
 mod cases;
-mod chance;
+pub(in crate::process) mod chance;
 mod faults;
 mod killed;
 mod ledger;
@@ -48,7 +48,7 @@ fn is_long() -> bool {
 }
 
 /// The kind of this run, where it has servers; else says that `test` is skipped.
-fn kind(test: &str) -> Option<Kind> {
+pub(super) fn kind(test: &str) -> Option<Kind> {
     let kind = Kind::of_this_run();
     if kind == Kind::Sqlite {
         tell(&format!("SKIPPED {test}: SQLite has one process"));
@@ -58,7 +58,7 @@ fn kind(test: &str) -> Option<Kind> {
 }
 
 /// Writes a line past the capture of the test harness, which hides what a test that passes prints.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
@@ -140,7 +140,7 @@ impl Drop for Fleet {
 }
 
 /// The settings of a replica, which cost a test as little time as they can.
-fn place(database: &str) -> Place {
+pub(super) fn place(database: &str) -> Place {
     let place = Place::new()
         .with("TOKEND__DATABASE__URL", database)
         .with("TOKEND__DATABASE__READERS", "2")

@@ -260,6 +260,17 @@ impl Admin {
         });
     }
 
+    /// Answers all values of a query in a database, as text.
+    pub(super) fn words(&self, name: &str, query: &str) -> Vec<String> {
+        let (name, query) = (name.to_owned(), query.to_owned());
+        self.wait(async move |door, _| {
+            let mut there = door.clone().to(&name).open().await?;
+            let words = there.words(query).await?;
+            there.close().await?;
+            Ok(words)
+        })
+    }
+
     /// Reads all rows of all tables of a database.
     pub(super) fn contents(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
         let name = name.to_owned();

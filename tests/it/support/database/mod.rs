@@ -15,6 +15,7 @@ mod admin;
 mod keeper;
 mod mariadb;
 pub(crate) mod own;
+pub(crate) mod pair;
 mod postgres;
 mod server;
 mod sqlite;

@@ -26,16 +26,18 @@ serve() {
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 pub(super) fn programs() -> Result<Programs, String> {
+    Ok(Programs(vec![("INITDB", program("initdb")?), ("POSTGRES", program("postgres")?)]))
+}
+
+/// Finds a program of PostgreSQL.
+pub(super) fn program(name: &str) -> Result<PathBuf, String> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> =
         versions.map(|version| version.path().join("bin")).filter(|path| path.is_dir()).collect();
     folders.sort_by_key(|folder| version(folder));
     // The latest first.
     folders.reverse();
-    Ok(Programs(vec![
-        ("INITDB", find("initdb", &folders)?),
-        ("POSTGRES", find("postgres", &folders)?),
-    ]))
+    find(name, &folders)
 }
 
 fn version(folder: &Path) -> Option<u32> {

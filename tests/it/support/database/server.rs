@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::admin::{Admin, USER};
-use super::keeper::Kept;
+use super::keeper::{Kept, Plan};
 use super::{Kind, mariadb, postgres};
 
 /// Where another process's server is, for those that it starts: `port password`.
@@ -23,8 +23,8 @@ pub(super) struct Programs(pub(super) Vec<(&'static str, PathBuf)>);
 /// A server of databases.
 pub(super) struct Server {
     pub(super) kind: Kind,
-    port: u16,
-    password: String,
+    pub(super) port: u16,
+    pub(super) password: String,
     pub(super) admin: Admin,
     /// Another who only drops databases: PostgreSQL takes its time where somebody is connected.
     pub(super) sweeper: Admin,
@@ -54,21 +54,26 @@ impl Server {
     }
 
     pub(super) fn start(kind: Kind) -> Self {
-        let password = password();
+        let server = Self::start_by(kind, password(), |programs, port, password| match kind {
+            Kind::Sqlite => panic!("SQLite has no server"),
+            Kind::Postgres => postgres::plan(programs, port, password),
+            Kind::Mariadb => mariadb::plan(programs, port, password),
+        });
+        server.admin.make_user(&server.password);
+        server
+    }
+
+    /// Starts one by a plan of its programs, its port and its password.
+    pub(super) fn start_by(
+        kind: Kind,
+        password: String,
+        plan: impl for<'a> Fn(Programs, u16, &'a str) -> Plan<'a>,
+    ) -> Self {
         for _ in 0..TRIES {
             let port = free_port();
             let programs = kind.programs().expect("they were found before");
-            let plan = match kind {
-                Kind::Sqlite => panic!("SQLite has no server"),
-                Kind::Postgres => postgres::plan(programs, port, &password),
-                Kind::Mariadb => mariadb::plan(programs, port, &password),
-            };
-            match Kept::start(&plan) {
-                Ok(kept) => {
-                    let server = Self::new(kind, (port, password), Some(kept));
-                    server.admin.make_user(&server.password);
-                    return server;
-                }
+            match Kept::start(&plan(programs, port, &password)) {
+                Ok(kept) => return Self::new(kind, (port, password), Some(kept)),
                 Err(said) if said.contains("Address already in use") => {}
                 Err(said) => panic!("{kind:?} does not start:\n{said}"),
             }
@@ -104,7 +109,7 @@ fn free_port() -> u16 {
 }
 
 /// A password that other users of this machine don't guess.
-fn password() -> String {
+pub(super) fn password() -> String {
     let mut bytes = [0; 16];
     let mut source = File::open("/dev/urandom").expect("randomness");
     source.read_exact(&mut bytes).expect("randomness");
