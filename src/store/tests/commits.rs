@@ -116,6 +116,30 @@ async fn keeps_what_it_acknowledges_after_writes_that_found_no_room() {
 }
 
 #[tokio::test]
+async fn uses_no_connection_again_whose_transaction_was_taken_back_under_it() {
+    let bed = bed_on(Kind::Sqlite).await;
+    let user = bed.user(1, "alice").await;
+    let grant = grant(10, user);
+    bed.sign_in(&grant, vec![token("first", &grant, TokenKind::Operation)]).await;
+    let mut told = Told::default();
+    for (n, end) in ["commit", "roll back", "drop"].into_iter().enumerate() {
+        let transaction = bed.begin().await.unwrap();
+        // As SQLite does by itself where a disk is full.
+        transaction.execute_unprepared("ROLLBACK").await.unwrap();
+        match end {
+            "commit" => assert!(bed.commit(transaction).await.is_err()),
+            "roll back" => assert!(bed.roll_back(transaction).await.is_err()),
+            _ => drop(transaction),
+        }
+        mixed_load(&bed, &grant, &format!("after-{n}"), &mut told, None).await;
+    }
+    assert_eq!(told.failures, 0);
+    let other = SeaStore::open(&options(bed.database.url())).await.unwrap();
+    assert_holds(&other, &told).await;
+    other.close().await;
+}
+
+#[tokio::test]
 async fn keeps_what_it_acknowledges_after_writes_that_were_given_up() {
     let bed = bed().await;
     let user = bed.user(1, "alice").await;
