@@ -2,6 +2,7 @@
 //! dialect: rate, lockout, password, state, in this order, and one answer for all that fails.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -37,10 +38,14 @@ pub(super) struct PasswordCheck {
     pub(super) lockout: LockoutPolicy,
 }
 
+/// How many networks have counters of their own: whoever has many addresses could take any memory.
+const MOST_NETWORKS: usize = 100_000;
+
 /// How many tries each client network has left.
 pub(super) struct AddressLimit {
     limiter: DefaultKeyedRateLimiter<String>,
     clock: DefaultClock,
+    hasher: RandomState,
 }
 
 impl AddressLimit {
@@ -49,7 +54,8 @@ impl AddressLimit {
         let per_minute = NonZeroU32::new(rate.per_minute).unwrap_or(least);
         let burst = NonZeroU32::new(rate.burst).unwrap_or(least);
         let quota = Quota::per_minute(per_minute).allow_burst(burst);
-        Self { limiter: DefaultKeyedRateLimiter::keyed(quota), clock: DefaultClock::default() }
+        let limiter = DefaultKeyedRateLimiter::keyed(quota);
+        Self { limiter, clock: DefaultClock::default(), hasher: RandomState::new() }
     }
 
     fn spend(&self, network: &str) -> Result<(), Error> {
@@ -57,9 +63,17 @@ impl AddressLimit {
         if network.is_empty() {
             return Ok(());
         }
-        self.limiter.check_key(&network.to_owned()).map_err(|until| Error::RateLimited {
+        self.limiter.check_key(&self.counter(network)).map_err(|until| Error::RateLimited {
             retry_after: until.wait_time_from(self.clock.now()),
         })
+    }
+
+    /// Names the counter of a network: its own, or while there are too many one that it shares.
+    fn counter(&self, network: &str) -> String {
+        if self.limiter.len() < MOST_NETWORKS {
+            return network.to_owned();
+        }
+        format!("shared {:04x}", self.hasher.hash_one(network) & 0xffff)
     }
 
     pub(super) fn forget_idle(&self) {
@@ -320,5 +334,16 @@ mod tests {
         }
         assert!(limit.spend("b").is_ok());
         assert!(limit.spend("").is_ok());
+    }
+
+    #[test]
+    fn remembers_no_more_networks_than_memory_is_given_to() {
+        let limit = AddressLimit::new(AddressRate { per_minute: 1, burst: 1 });
+        let mut refused = 0;
+        for n in 0..3 * MOST_NETWORKS {
+            refused += usize::from(limit.spend(&n.to_string()).is_err());
+        }
+        assert!(limit.limiter.len() <= MOST_NETWORKS + 0x10000, "{}", limit.limiter.len());
+        assert!(refused >= 2 * MOST_NETWORKS - 0x10000, "those who share have the tries of one");
     }
 }
