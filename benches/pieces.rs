@@ -219,6 +219,7 @@ fn token(number: usize, digest: TokenDigest) -> Result<Token, Failure> {
         expires_at: None,
         revoked_at: None,
         last_used_at: None,
+        parent: None,
     })
 }
 

@@ -6,9 +6,10 @@ use sea_orm_migration::prelude::*;
 mod dialect;
 mod m20261122_000001_first;
 mod m20261122_000002_lockout;
+mod m20261129_000003_parents;
 
 /// The version of the tables that this program makes: how many migrations there are.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Brings the tables up to date. Takes no lock: run it in a transaction that has one.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_first::Migration),
             Box::new(m20261122_000002_lockout::Migration),
+            Box::new(m20261129_000003_parents::Migration),
         ]
     }
 }

@@ -51,6 +51,7 @@ impl View for pb::Token {
         "role_ids",
         "expire_time",
         "last_use_time",
+        "parent_id",
     ];
 
     fn json(&self) -> Value {
@@ -68,6 +69,7 @@ impl View for pb::Token {
             expire_time,
             revoke_time,
             last_use_time,
+            parent_id,
         } = self;
         json!({
             "id": id,
@@ -83,6 +85,7 @@ impl View for pb::Token {
             "expire_time": time(expire_time.as_ref()),
             "revoke_time": time(revoke_time.as_ref()),
             "last_use_time": time(last_use_time.as_ref()),
+            "parent_id": (!parent_id.is_empty()).then_some(parent_id),
         })
     }
 }
@@ -271,6 +274,7 @@ mod tests {
             expire_time: None,
             revoke_time: Some(at(1_795_000_001)),
             last_use_time: None,
+            parent_id: "api_0".to_owned(),
         }
     }
 
@@ -308,6 +312,7 @@ mod tests {
         expire time     -
         revoke time     2026-11-18T11:06:41Z
         last use time   -
+        parent id       api_0
         ");
     }
 
@@ -352,7 +357,8 @@ mod tests {
           "create_time": "2026-11-18T11:06:40Z",
           "expire_time": null,
           "revoke_time": "2026-11-18T11:06:41Z",
-          "last_use_time": null
+          "last_use_time": null,
+          "parent_id": "api_0"
         }
         "#);
     }

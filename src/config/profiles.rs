@@ -130,6 +130,10 @@ pub struct ProfileSettings {
     /// Whether only `@self` permissions count for its tokens. `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_only: Option<bool>,
+    /// Whether a personal token that was made with another one lives on when that one is revoked;
+    /// counts for `personal` only. `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlives_parent: Option<bool>,
     /// How many live tokens a user may have; beyond it the longest unused is revoked. 1000 where
     /// the lifetime is `never`, or else no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,6 +164,7 @@ impl ProfileSettings {
             refresh_lifetime: self.refresh_lifetime.or(base.refresh_lifetime),
             requires_role: self.requires_role.or(base.requires_role),
             self_only: self.self_only.or(base.self_only),
+            outlives_parent: self.outlives_parent.or(base.outlives_parent),
             max_live_per_user: self.max_live_per_user.or(base.max_live_per_user),
             lockout: self.lockout.over(base.lockout),
         }
@@ -193,6 +198,7 @@ pub(super) fn built_in() -> BTreeMap<String, ProfileSettings> {
     };
     let epilot = ProfileSettings {
         id: Some(IdWord::Api),
+        outlives_parent: Some(true),
         max_lifetime: Some(Lifetime::For(365 * DAY)),
         ..ProfileSettings::new(Personal, Tkd, Lifetime::Never)
     };

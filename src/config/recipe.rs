@@ -80,6 +80,7 @@ impl Recipe<'_> {
             refresh: self.refresh(kind, format),
             requires_role: self.set.requires_role.unwrap_or(false),
             self_only: self.set.self_only.unwrap_or(false),
+            outlives_parent: self.set.outlives_parent.unwrap_or(false),
             max_live_per_user: self
                 .set
                 .max_live_per_user

@@ -82,6 +82,19 @@ impl Settings {
         let policies = profiles.chain([self.lockout]);
         policies.map(|policy| policy.forget_after).max().unwrap_or_default()
     }
+
+    /// How long a JWT lives at most that `CreateToken` makes: each has an end.
+    pub(super) fn longest_jwt(&self) -> Duration {
+        let jwts =
+            self.profiles.iter().filter(|profile| matches!(profile.format, Format::Jwt { .. }));
+        jwts.map(|profile| profile.max_life.length()).max().unwrap_or_default()
+    }
+
+    /// The same of all that a key signs, and of the refresh tokens beside it.
+    pub(super) fn longest_signed(&self) -> Duration {
+        let policies = self.profiles.iter().filter_map(|profile| profile.refresh);
+        policies.map(|policy| policy.life).chain([self.longest_jwt()]).max().unwrap_or_default()
+    }
 }
 
 /// What a [`Core`] is made of.

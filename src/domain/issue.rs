@@ -17,7 +17,7 @@ use super::mint::{Draft, Made};
 use super::profile::{Life, Profile, RefreshPolicy};
 use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::NewTokens;
-use super::token::{Grant, GrantId, RoleChoice, TokenKind};
+use super::token::{Grant, GrantId, RoleChoice, TokenId, TokenKind};
 
 /// The most roles of a user or a token: a JWT carries those that were chosen for it.
 const MOST_ROLES: usize = 64;
@@ -39,6 +39,8 @@ struct Holder {
     choice: RoleChoice,
     /// The grant it is made from; `None`: a new one.
     grant: Option<Grant>,
+    /// The personal token that it dies with.
+    parent: Option<TokenId>,
 }
 
 impl Core {
@@ -78,6 +80,7 @@ impl Core {
             display_name: wish.display_name.clone(),
             expires_at,
             refresh: None,
+            parent: holder.parent.clone(),
             now,
         };
         let token = self.write_token(draft)?;
@@ -173,6 +176,7 @@ impl Core {
                     caller: Caller::User(proven),
                     choice: RoleChoice::Inherit,
                     grant: None,
+                    parent: None,
                 })
             }
             Credential::Bearer { secret, realm } => {
@@ -200,13 +204,29 @@ impl Core {
                 Some(grant.ok_or(Error::TokenInvalid)?)
             }
         };
+        let parent = self.parent(&accepted, profile).await?;
         Ok(Holder {
             user: Arc::clone(&accepted.user),
             generation: accepted.generation,
             choice: accepted.choice,
             caller,
             grant,
+            parent,
         })
+    }
+
+    /// The personal token that a new one of this profile dies with: the bearer, or the one that the
+    /// bearer was made from. What was made from a sign-in lives on after the sign-out.
+    async fn parent(&self, bearer: &Accepted, profile: &Profile) -> Result<Option<TokenId>, Error> {
+        match (profile.kind, bearer.kind) {
+            // These are of the bearer's own grant, and die with it.
+            (TokenKind::Operation | TokenKind::Refresh, _) => Ok(None),
+            (TokenKind::Personal, _) if profile.outlives_parent => Ok(None),
+            (TokenKind::Personal, TokenKind::Personal) => Ok(Some(bearer.id.clone())),
+            (TokenKind::Personal, TokenKind::Operation | TokenKind::Refresh) => {
+                Ok(self.store.find_root(bearer.grant).await?)
+            }
+        }
     }
 
     async fn holder_by_operator(
@@ -231,7 +251,8 @@ impl Core {
         }
         let generation = user.generation;
         let choice = RoleChoice::Inherit;
-        Ok(Holder { caller, user: Arc::new(user), generation, choice, grant: None })
+        let user = Arc::new(user);
+        Ok(Holder { caller, user, generation, choice, grant: None, parent: None })
     }
 
     /// The roles of a new token: those chosen, each of which its holder has now; or what the
@@ -298,6 +319,7 @@ impl Core {
             display_name: String::new(),
             expires_at: Some(grant.created_at.plus(policy.life)),
             refresh: None,
+            parent: None,
             now: grant.created_at,
         })
     }

@@ -27,6 +27,7 @@ pub(super) struct Draft<'a> {
     pub(super) display_name: String,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) refresh: Option<TokenId>,
+    pub(super) parent: Option<TokenId>,
     pub(super) now: Timestamp,
 }
 
@@ -121,6 +122,7 @@ impl Core {
             expires_at: token.expires_at,
             revoked_at: token.revoked_at,
             last_used_at: token.last_used_at,
+            parent: token.parent,
         })
     }
 }
@@ -141,6 +143,7 @@ impl Draft<'_> {
             expires_at: self.expires_at,
             revoked_at: None,
             last_used_at: None,
+            parent: self.parent,
         }
     }
 }

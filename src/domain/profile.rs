@@ -45,6 +45,17 @@ pub enum Life {
     Endless,
 }
 
+impl Life {
+    /// How long that is.
+    #[must_use]
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::For(time) => time,
+            Self::Endless => Duration::MAX,
+        }
+    }
+}
+
 /// How the secret of an opaque token is written. Each holds random bits and a keyed check of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OpaqueForm {
@@ -166,6 +177,8 @@ pub struct Profile {
     pub requires_role: bool,
     /// Whether its tokens are met by `@self` permissions alone (Magento's customers).
     pub self_only: bool,
+    /// Whether a personal token that was made with another one lives on when that one is revoked.
+    pub outlives_parent: bool,
     /// How many live tokens one user may have; beyond it the longest unused is revoked.
     pub max_live_per_user: Option<u32>,
     /// How failed sign-ins for it lock a name.

@@ -342,6 +342,7 @@ impl Core {
             display_name: String::new(),
             expires_at,
             refresh: refresh.clone(),
+            parent: None,
             now,
         })?;
         let view = self.knowledge.view().await?;

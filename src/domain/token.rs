@@ -220,6 +220,8 @@ pub struct Token {
     pub revoked_at: Option<Timestamp>,
     /// When it was last accepted, to about a minute.
     pub last_used_at: Option<Timestamp>,
+    /// The personal token that it was made with and dies with: a personal token alone has one.
+    pub parent: Option<TokenId>,
 }
 
 impl Token {

@@ -92,8 +92,14 @@ impl Core {
         let mut all = Purged::default();
         let more = loop {
             let began = self.clock.instant();
-            let audit_retention = self.settings.audit_retention;
-            let purge = Purge { now: self.now(), audit_retention, limit: BATCH };
+            let purge = Purge {
+                now: self.now(),
+                audit_retention: self.settings.audit_retention,
+                failure_memory: self.settings.longest_memory(),
+                longest_jwt: self.settings.longest_jwt(),
+                longest_signed: self.settings.longest_signed(),
+                limit: BATCH,
+            };
             let batch = match self.store.purge(purge).await? {
                 Some(batch) if batch == Purged::default() => break More::No,
                 Some(batch) => batch,
@@ -102,17 +108,7 @@ impl Core {
                     Purged::default()
                 }
             };
-            let Purged { tokens, grants, revocations, changes, audit_events } = batch;
-            for (sort, sum, count) in [
-                ("token", &mut all.tokens, tokens),
-                ("grant", &mut all.grants, grants),
-                ("revocation", &mut all.revocations, revocations),
-                ("change", &mut all.changes, changes),
-                ("audit_event", &mut all.audit_events, audit_events),
-            ] {
-                *sum += count;
-                metrics::counter!("tokend_purged_rows_total", "sort" => sort).increment(count);
-            }
+            all.add(batch);
             let now = self.clock.instant();
             if now >= end {
                 break More::Perhaps;
@@ -189,6 +185,37 @@ impl Core {
         match made {
             Bootstrapped::Done => Ok(Some(id)),
             Bootstrapped::HasUsers => Ok(None),
+        }
+    }
+}
+
+impl Purged {
+    /// Adds what one batch has removed, and counts it.
+    fn add(&mut self, batch: Self) {
+        let Self {
+            tokens,
+            grants,
+            revocations,
+            changes,
+            audit_events,
+            attempts,
+            networks,
+            keys,
+            dated,
+        } = batch;
+        self.dated += dated;
+        for (sort, sum, count) in [
+            ("token", &mut self.tokens, tokens),
+            ("grant", &mut self.grants, grants),
+            ("revocation", &mut self.revocations, revocations),
+            ("change", &mut self.changes, changes),
+            ("audit_event", &mut self.audit_events, audit_events),
+            ("attempt", &mut self.attempts, attempts),
+            ("network", &mut self.networks, networks),
+            ("key", &mut self.keys, keys),
+        ] {
+            *sum += count;
+            metrics::counter!("tokend_purged_rows_total", "sort" => sort).increment(count);
         }
     }
 }

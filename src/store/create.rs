@@ -1,6 +1,6 @@
 //! Tokens and their grants, made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, Func, LockType};
@@ -17,10 +17,10 @@ use super::held::{Held, Wanted};
 use super::rows::{grant_row, token_row};
 use super::tokens::with_grant;
 use super::write::{End, Write};
-use super::{SeaStore, pieces, revoke};
+use super::{SeaStore, ending, family, pieces};
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Change, Committed, GrantChange, NewTokens, Order};
-use crate::domain::token::{GrantId, Token, TokenKind};
+use crate::domain::token::{GrantId, Token, TokenId, TokenKind};
 
 /// New tokens that someone has ordered, and their grant where it is new.
 pub(super) struct Creation {
@@ -57,13 +57,13 @@ impl Job for Creation {
         pieces::insert::<token::ActiveModel>(write.on(), tokens).await?;
         let prolonged = made.iter().filter_map(|job| job.prolonged(&held)).collect();
         prolong(&write, prolonged).await?;
-        let mut later = made.as_slice();
+        let mut round = Round { held: &held, made: &made, later: &made };
         let mut ended = Vec::with_capacity(jobs.len());
         for (job, fits) in jobs.iter().zip(fit) {
             write.turn_to(&job.order);
             let end = if fits {
-                later = later.get(1..).unwrap_or_default();
-                job.end(&mut write, &held, later).await?
+                round.later = round.later.get(1..).unwrap_or_default();
+                job.end(&mut write, &round).await?
             } else {
                 End::Gone
             };
@@ -71,6 +71,15 @@ impl Job for Creation {
         }
         write.finish(ended).await
     }
+}
+
+/// What those see who share a transaction.
+struct Round<'a> {
+    held: &'a Held,
+    /// All who make something.
+    made: &'a [&'a Creation],
+    /// Those of them whose turn comes later.
+    later: &'a [&'a Creation],
 }
 
 impl Creation {
@@ -110,8 +119,8 @@ impl Creation {
     }
 
     /// Does what is left once all rows are there.
-    async fn end(&self, write: &mut Write<'_>, held: &Held, later: &[&Self]) -> Answer<End<()>> {
-        if let Some((id, _)) = self.prolonged(held) {
+    async fn end(&self, write: &mut Write<'_>, round: &Round<'_>) -> Answer<End<()>> {
+        if let Some((id, _)) = self.prolonged(round.held) {
             write.change(Change::Grant { id, until: None, revoked: GrantChange::Restamped });
         }
         if let (Some(most), Some(first)) = (self.new.max_live, self.new.tokens.first()) {
@@ -120,8 +129,11 @@ impl Creation {
                 first_of_it.is_some_and(|other| is_counted_with(first, other))
             };
             // The last one of those who share a limit looks after it for all.
-            if !later.iter().any(shares) {
-                evict(write, first, most, &self.new.tokens).await?;
+            if !round.later.iter().any(shares) {
+                let new = round.made.iter().flat_map(|made| &made.new.tokens);
+                let parents = new.filter_map(|token| token.parent.as_ref()).collect();
+                let kept = Spared { new: &self.new.tokens, parents };
+                evict(write, first, most, kept).await?;
             }
         }
         Ok(End::Done(()))
@@ -154,9 +166,17 @@ async fn prolong(write: &Write<'_>, grants: Vec<(GrantId, Option<Timestamp>)>) -
     Ok(())
 }
 
+/// What may not be revoked to make room.
+struct Spared<'a> {
+    /// The tokens that room is made for.
+    new: &'a [Token],
+    /// What new tokens were made with: they would end with these, and with all above these.
+    parents: Vec<&'a TokenId>,
+}
+
 /// Revokes those of a user's live tokens of one profile that are over the number, the unused for
-/// longest first, and never one of these new ones. What was made from a personal token ends with it.
-async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) -> Answer<()> {
+/// longest first. What was made from a personal token, or with it, ends with it.
+async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, spared: Spared<'_>) -> Answer<()> {
     // Few have so many rows at all, dead ones among them, and that takes a look at an index alone.
     let beyond: Option<String> = token::Entity::find()
         .select_only()
@@ -185,23 +205,29 @@ async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, new: &[Token]) 
         token::Column::CreatedAt.into_expr(),
     ]);
     let at = write.at();
+    let mut kept = family::ancestors(write, spared.parents).await?;
+    kept.extend(spared.new.iter().map(|token| token.id.to_string()));
     let rows = token::Entity::find()
         .find_also_related(grant::Entity)
         .filter(fits)
         .filter(live_token(at))
         .filter(live_grant(at))
-        .filter(token::Column::Id.is_not_in(new.iter().map(|token| token.id.to_string())))
+        .filter(token::Column::Id.is_not_in(kept))
         .order_by(last_use, Sort::Asc)
         .order_by_asc(token::Column::Id)
         .limit(u64::from(over))
         .all(write.on())
         .await?;
+    let (mut grants, mut tokens) = (BTreeSet::new(), Vec::new());
     for row in rows {
         let (token, grant) = with_grant(row)?;
         match token.kind {
-            TokenKind::Personal => revoke::end_grant(write, &grant).await?,
-            TokenKind::Operation | TokenKind::Refresh => revoke::end_token(write, &token).await?,
+            TokenKind::Personal => drop(grants.insert(grant.id.to_string())),
+            TokenKind::Operation | TokenKind::Refresh => tokens.push(token),
         }
     }
+    ending::end_tokens(write, tokens).await?;
+    let grants = family::lock(write, grants).await?;
+    ending::end(write, grants).await?;
     Ok(())
 }

@@ -5,15 +5,16 @@
 use std::cmp;
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
 use super::convert::{read, token_kind_word};
 use super::entity::{grant, token, user};
+use super::pieces::{AT_ONCE, padded};
 use super::purge::DAY;
 use super::rows::read_token;
 use super::write::Write;
-use super::{SeaStore, clock, revoke};
+use super::{SeaStore, clock, ending};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{Answer, Change, Committed, GrantChange, Order, PersonalTokens};
@@ -48,31 +49,25 @@ pub(super) async fn cut(
     personal: PersonalTokens,
 ) -> Answer<u64> {
     let at = write.at();
-    let generation = cmp::max(user.generation + 1, clock::of(write).await?.micros());
+    let clock = clock::of(write).await?;
+    let generation = cmp::max(user.generation + 1, clock.micros());
+    // By the clock that is behind: where ours is ahead, what it takes for dead may live.
+    let now = cmp::min(at, clock);
     user::Entity::update_many()
         .col_expr(user::Column::Generation, Expr::value(generation))
         .col_expr(user::Column::UpdatedAt, Expr::value(at.micros()))
         .filter(user::Column::Id.eq(user.id.as_str()))
         .exec(write.on())
         .await?;
-    let kept = match personal {
-        PersonalTokens::Keep => personal_grants(write, user).await?,
-        PersonalTokens::Revoke => BTreeSet::new(),
-    };
-    for id in kept {
-        end_made_from(write, id).await?;
-        grant::Entity::update_many()
-            .col_expr(grant::Column::Generation, Expr::value(generation))
-            .filter(grant::Column::Id.eq(id.to_string()))
-            .exec(write.on())
-            .await?;
-        write.change(Change::Grant { id, until: None, revoked: GrantChange::Restamped });
+    match personal {
+        PersonalTokens::Keep => keep_personal_tokens(write, user, generation, now).await?,
+        PersonalTokens::Revoke => {}
     }
     let ended = grant::Entity::update_many()
         .col_expr(grant::Column::RevokedAt, Expr::value(at.micros()))
         .filter(grant::Column::UserId.eq(user.id.as_str()))
         .filter(grant::Column::Generation.lt(generation))
-        .filter(live_grant(at))
+        .filter(live_grant(now))
         .exec(write.on())
         .await?;
     write.change(Change::User(read("users.id", UserId::parse(&user.id))?));
@@ -96,10 +91,37 @@ pub(super) async fn fence(store: &SeaStore, order: &Order) -> Answer<Committed<u
     write.done(raised.rows_affected).await
 }
 
-/// Finds the live grants of live personal tokens. One of an older generation is dead already and
-/// must not come back.
-async fn personal_grants(write: &Write<'_>, user: &user::Model) -> Answer<BTreeSet<GrantId>> {
-    let at = write.at();
+/// Gives the grants of live personal tokens the new generation, and ends what was made from them:
+/// as many statements for one as for hundreds.
+async fn keep_personal_tokens(
+    write: &mut Write<'_>,
+    user: &user::Model,
+    generation: i64,
+    now: Timestamp,
+) -> Answer<()> {
+    let kept = personal_grants(write, user, now).await?;
+    end_made_from(write, user, (&kept, now)).await?;
+    let ids: Vec<_> = kept.iter().map(GrantId::to_string).collect();
+    for ids in ids.chunks(AT_ONCE) {
+        grant::Entity::update_many()
+            .col_expr(grant::Column::Generation, Expr::value(generation))
+            .filter(grant::Column::Id.is_in(padded(ids.to_vec())))
+            .exec(write.on())
+            .await?;
+    }
+    for id in kept {
+        write.change(Change::Grant { id, until: None, revoked: GrantChange::Restamped });
+    }
+    Ok(())
+}
+
+/// Finds the live grants of live personal tokens. One of an older generation is dead
+/// already and must not come back.
+async fn personal_grants(
+    write: &Write<'_>,
+    user: &user::Model,
+    now: Timestamp,
+) -> Answer<BTreeSet<GrantId>> {
     let grants: Vec<String> = token::Entity::find()
         .select_only()
         .column(token::Column::GrantId)
@@ -107,27 +129,38 @@ async fn personal_grants(write: &Write<'_>, user: &user::Model) -> Answer<BTreeS
         .inner_join(grant::Entity)
         .filter(token::Column::UserId.eq(user.id.as_str()))
         .filter(token::Column::Kind.eq(token_kind_word(TokenKind::Personal)))
-        .filter(live_token(at))
+        .filter(live_token(now))
         .filter(grant::Column::Generation.eq(user.generation))
-        .filter(live_grant(at))
+        .filter(live_grant(now))
         .into_tuple()
         .all(write.on())
         .await?;
     grants.iter().map(|id| read("tokens.grant_id", GrantId::parse(id))).collect()
 }
 
-/// Ends what was made from a personal token that is kept, and what may live by another's clock.
-async fn end_made_from(write: &mut Write<'_>, personal: GrantId) -> Answer<()> {
-    let made = token::Entity::find()
-        .filter(token::Column::GrantId.eq(personal.to_string()))
-        .filter(token::Column::Kind.ne(token_kind_word(TokenKind::Personal)))
-        .filter(live_token(write.at().minus(DAY)))
+/// Ends what was made from personal tokens that are kept, and what may live by another's clock.
+async fn end_made_from(
+    write: &mut Write<'_>,
+    user: &user::Model,
+    (kept, now): (&BTreeSet<GrantId>, Timestamp),
+) -> Answer<()> {
+    let personal = token_kind_word(TokenKind::Personal);
+    let roots = Query::select()
+        .column(token::Column::GrantId)
+        .from(token::Entity)
+        .and_where(token::Column::UserId.eq(user.id.as_str()))
+        .and_where(token::Column::Kind.eq(personal))
+        .take();
+    let rows = token::Entity::find()
+        .filter(token::Column::UserId.eq(user.id.as_str()))
+        .filter(token::Column::Kind.ne(personal))
+        .filter(live_token(now.minus(DAY)))
+        .filter(token::Column::GrantId.in_subquery(roots))
         .all(write.on())
         .await?;
-    for row in made {
-        revoke::end_token(write, &read_token(row)?).await?;
-    }
-    Ok(())
+    let made = rows.into_iter().map(read_token).collect::<Answer<Vec<_>>>()?;
+    let made = made.into_iter().filter(|token| kept.contains(&token.grant)).collect();
+    ending::end_tokens(write, made).await
 }
 
 /// Counts the live tokens with a row that fit, of live grants.

@@ -16,7 +16,7 @@ use super::entity::{grant, role, sign_in_network, token, user, user_role};
 use super::facts::{self, user_row};
 use super::rows::{self, read_user};
 use super::write::Write;
-use super::{SeaStore, attempts, revoke, tokens};
+use super::{SeaStore, attempts, ending, tokens};
 use crate::domain::identity::{Realm, RoleId, User, UserId, UserState, Username};
 use crate::domain::store::{
     Answer, Change, Committed, Inserted, NamePage, NewUser, Order, PasswordHash, PasswordUpdate,
@@ -189,9 +189,7 @@ pub(super) async fn delete_user(
         .filter(live_grant(write.at()))
         .all(write.on())
         .await?;
-    for row in live {
-        revoke::note_grant(&mut write, &rows::read_grant(row)?).await?;
-    }
+    ending::note(&mut write, live).await?;
     for digest in tokens::digests(&write, id).await? {
         write.change(Change::Token(digest));
     }

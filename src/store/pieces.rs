@@ -8,6 +8,9 @@ use sea_orm::{
 /// How many parameters a statement has at most. SQLite ends at 32,766.
 const PARAMETERS: usize = 8192;
 
+/// How many rows a statement names at most.
+pub(super) const AT_ONCE: usize = 1024;
+
 /// Cuts a list into pieces, each of a power of two and of no more than so many, longest first.
 pub(super) fn pieces<T>(mut list: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
@@ -34,12 +37,31 @@ pub(super) async fn insert<A: ActiveModelTrait>(
     rows: Vec<impl IntoActiveModel<A>>,
 ) -> Result<(), DbErr> {
     let rows: Vec<_> = rows.into_iter().map(IntoActiveModel::into_active_model).collect();
-    let most = PARAMETERS / <A::Entity as EntityTrait>::Column::iter().count().max(1);
-    for piece in pieces(&rows, most) {
+    for piece in pieces(&rows, most_rows::<A>()) {
         let piece = piece.iter().cloned();
         A::Entity::insert_many(piece).exec_without_returning(connection).await?;
     }
     Ok(())
+}
+
+/// Inserts rows but for those whose key, these columns, is there already.
+pub(super) async fn insert_new<A: ActiveModelTrait>(
+    connection: &impl ConnectionTrait,
+    rows: Vec<impl IntoActiveModel<A>>,
+    key: &[<A::Entity as EntityTrait>::Column],
+) -> Result<(), DbErr> {
+    let rows: Vec<_> = rows.into_iter().map(IntoActiveModel::into_active_model).collect();
+    for piece in pieces(&rows, most_rows::<A>()) {
+        A::Entity::insert_many(piece.iter().cloned())
+            .on_conflict_do_nothing_on(key.iter().copied())
+            .exec_without_returning(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+fn most_rows<A: ActiveModelTrait>() -> usize {
+    PARAMETERS / <A::Entity as EntityTrait>::Column::iter().count().max(1)
 }
 
 #[cfg(test)]

@@ -124,6 +124,10 @@ impl Store for SeaStore {
         tokens::list_tokens(self, query).await
     }
 
+    async fn find_root(&self, id: GrantId) -> Answer<Option<TokenId>> {
+        tokens::find_root(self, id).await
+    }
+
     async fn find_refresh(&self, digest: TokenDigest) -> Answer<Option<RefreshRow>> {
         refresh::find_refresh(self, digest).await
     }

@@ -9,7 +9,7 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _,
 };
 
-use super::changes::{GRANT, JTI};
+use super::changes::JTI;
 use super::convert::{micros, read};
 use super::cut::{count_live_tokens, cut};
 use super::entity::{grant, revocation, token};
@@ -19,11 +19,11 @@ use super::pieces::padded;
 use super::purge::DAY;
 use super::rows::{read_grant, read_token};
 use super::write::{End, Write};
-use super::{SeaStore, clock, directory};
+use super::{SeaStore, clock, directory, ending, family};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{
-    Answer, Change, Committed, GrantChange, JtiRevocation, Order, PersonalTokens, Revoked,
+    Answer, Change, Committed, JtiRevocation, Order, PersonalTokens, Revoked,
 };
 use crate::domain::token::{Grant, GrantId, Token, TokenId, TokenState};
 
@@ -218,26 +218,16 @@ async fn count_jtis(write: &Write<'_>, grant: GrantId, after: Timestamp) -> Answ
     Ok(count)
 }
 
-/// Revokes a grant and so all that was made from it. `None`: there is no such grant.
+/// Revokes a grant and so all that was made from it, and what was made with its personal token.
+/// `None`: there is no such grant.
 async fn revoke_grant(write: &mut Write<'_>, id: GrantId) -> Answer<End<Option<Revoked>>> {
-    let Some(grant) = lock_grant(write, id).await? else { return Ok(End::Undone(None)) };
-    if grant.revoked_at.is_some() || is_over(write, grant.expires_at).await? {
-        return Ok(End::Undone(Some(Revoked { token: None, count: 0 })));
+    let found = family::lock(write, [id.to_string()].into()).await?;
+    if found.is_empty() {
+        return Ok(End::Undone(None));
     }
-    let fits = Condition::all().add(token::Column::GrantId.eq(id.to_string()));
-    let count = count_live_tokens(write, fits).await?;
-    end_grant(write, &grant).await?;
-    Ok(End::Done(Some(Revoked { token: None, count })))
-}
-
-/// Ends a grant, and so all that was made from it.
-pub(super) async fn end_grant(write: &mut Write<'_>, grant: &Grant) -> Answer<()> {
-    grant::Entity::update_many()
-        .col_expr(grant::Column::RevokedAt, Expr::value(write.at().micros()))
-        .filter(grant::Column::Id.eq(grant.id.to_string()))
-        .exec(write.on())
-        .await?;
-    note_grant(write, grant).await
+    let ended = ending::end(write, found).await?;
+    let revoked = Some(Revoked { token: None, count: ended.tokens });
+    Ok(if ended.grants > 0 { End::Done(revoked) } else { End::Undone(revoked) })
 }
 
 /// Revokes all grants of a user: a cut. `None`: there is no such user.
@@ -252,14 +242,6 @@ pub(super) async fn revoke_user(
     let count = count_live_tokens(&write, fits).await?;
     cut(&mut write, &row, PersonalTokens::Revoke).await?;
     write.done(Some(Revoked { token: None, count })).await
-}
-
-/// Notes that the JWTs of a grant are to be refused from now on.
-pub(super) async fn note_grant(write: &mut Write<'_>, grant: &Grant) -> Answer<()> {
-    let until = grant.expires_at;
-    insert_revocation(write, GRANT, &grant.id.to_string(), grant.id, until).await?;
-    write.change(Change::Grant { id: grant.id, until, revoked: GrantChange::Revoked });
-    Ok(())
 }
 
 async fn note_jti(

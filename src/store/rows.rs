@@ -147,8 +147,10 @@ pub(super) fn read_token(row: token::Model) -> Answer<Token> {
         successor_salt: _,
         successor_key_id: _,
         successor_id: _,
+        parent_id,
     } = row;
     let digest = digest.map(<[u8; 32]>::try_from).transpose();
+    let parent = parent_id.as_deref().map(TokenId::parse).transpose();
     Ok(Token {
         id: read("tokens.id", TokenId::parse(&id))?,
         user: read("tokens.user_id", UserId::parse(&user_id))?,
@@ -163,6 +165,7 @@ pub(super) fn read_token(row: token::Model) -> Answer<Token> {
         expires_at: time(expires_at),
         revoked_at: time(revoked_at),
         last_used_at: time(last_used_at),
+        parent: read("tokens.parent_id", parent)?,
     })
 }
 
@@ -182,6 +185,7 @@ pub(super) fn token_row(token: &Token) -> token::Model {
         expires_at,
         revoked_at,
         last_used_at,
+        parent,
     } = token;
     token::Model {
         id: id.to_string(),
@@ -201,6 +205,7 @@ pub(super) fn token_row(token: &Token) -> token::Model {
         successor_salt: None,
         successor_key_id: None,
         successor_id: None,
+        parent_id: parent.as_ref().map(TokenId::to_string),
     }
 }
 

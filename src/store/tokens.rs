@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::SeaStore;
-use super::convert::{broken, read};
+use super::convert::{broken, read, token_kind_word};
 use super::entity::{grant, token};
 use super::pieces::pieces;
 use super::rows::{read_grant, read_token};
@@ -17,7 +17,7 @@ use super::write::Write;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{Answer, TokenQuery};
-use crate::domain::token::{Grant, Token, TokenDigest, TokenId, TokenState};
+use crate::domain::token::{Grant, GrantId, Token, TokenDigest, TokenId, TokenKind, TokenState};
 
 /// How many tokens one statement notes a use of. It looks at as many cases for each.
 const TOUCHED_AT_ONCE: usize = 64;
@@ -29,6 +29,20 @@ pub(super) async fn find_token(store: &SeaStore, id: &TokenId) -> Answer<Option<
         .one(&store.readers)
         .await?;
     found.map(with_grant).transpose()
+}
+
+/// Finds the personal token that a grant was made for.
+pub(super) async fn find_root(store: &SeaStore, id: GrantId) -> Answer<Option<TokenId>> {
+    let found: Option<String> = token::Entity::find()
+        .select_only()
+        .column(token::Column::Id)
+        .filter(token::Column::GrantId.eq(id.to_string()))
+        .filter(token::Column::Kind.eq(token_kind_word(TokenKind::Personal)))
+        .limit(1)
+        .into_tuple()
+        .one(&store.readers)
+        .await?;
+    found.map(|id| read("tokens.id", TokenId::parse(&id))).transpose()
 }
 
 /// Reads a token with its grant.

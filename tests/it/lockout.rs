@@ -178,3 +178,20 @@ async fn counts_a_caller_by_the_policy_of_the_dialect_s_profile() {
         assert!(is_let_in(&user, profile).await, "{profile}");
     }
 }
+
+#[tokio::test]
+async fn remembers_failures_for_as_long_as_the_settings_say_whatever_is_purged() {
+    let day = Duration::from_hours(24);
+    let remembering = World::with(|settings| {
+        settings.sign_in.lockout.forget_after = 60 * day;
+        settings.sign_in.lockout.longest_lock = day;
+        settings.sign_in.lockout.first_lock = day;
+    });
+    let world = remembering.await;
+    let user = world.user("alice").await;
+    fail(&user, "operation", 9).await;
+    world.advance(31 * day);
+    world.admin().api().purge(pb::PurgeRequest {}).await.unwrap();
+    fail(&user, "operation", 1).await;
+    assert!(!is_let_in(&user, "operation").await, "that was the tenth");
+}

@@ -24,6 +24,7 @@ mod listing;
 mod lockout;
 mod matrix;
 mod papers;
+mod parents;
 mod permissions;
 mod personal;
 mod process;

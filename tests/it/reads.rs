@@ -173,3 +173,43 @@ async fn statements_of_a_failure(log: &Arc<Log>, user: &crate::support::Actor) -
     assert!(user.draft("operation").make().await.is_err());
     log.statements_since(from).len()
 }
+
+/// How many statements a new password costs whose user keeps so many personal tokens, each with a
+/// JWT and an opaque token that were made from it.
+async fn statements_of_a_password(log: &Log, world: &World, kept: usize) -> usize {
+    let mut user = world.user(&format!("with-{kept}")).with(["token:create"]).await;
+    let session = user.sign_in().await;
+    let mut tokens = Vec::new();
+    for _ in 0..kept {
+        let personal = session.draft("personal").make().await.unwrap();
+        for profile in ["operation", "azion"] {
+            personal.draft(profile).make().await.unwrap();
+        }
+        tokens.push(personal);
+    }
+    let request = pb::SetPasswordRequest {
+        credential: Some(pb::set_password_request::Credential::Password("new".to_owned())),
+        old_password: user.password.clone(),
+        keep_personal_tokens: true,
+        ..Default::default()
+    };
+    let from = log.count();
+    user.api().set_password(request).await.unwrap();
+    let statements = log.statements_since(from).len();
+    "new".clone_into(&mut user.password);
+    for token in [tokens.first(), tokens.last()] {
+        assert_eq!(world.check(&token.unwrap().operation).await, Verdict::Allow, "{kept}");
+    }
+    statements
+}
+
+#[tokio::test]
+async fn costs_a_new_password_as_much_for_a_few_kept_tokens_as_for_hundreds() {
+    let test = "reads::costs_a_new_password_as_much_for_a_few_kept_tokens_as_for_hundreds";
+    let Some(log) = alone(test) else { return };
+    let world = quiet(&log).await;
+    // A list is cut into pieces of powers of two.
+    let few = statements_of_a_password(&log, &world, 16).await;
+    let many = statements_of_a_password(&log, &world, 256).await;
+    assert_eq!(few, many);
+}

@@ -76,6 +76,8 @@ pub struct TokenView {
     pub revoked_at: Option<Timestamp>,
     /// When it was last accepted.
     pub last_used_at: Option<Timestamp>,
+    /// The personal token that it was made with and dies with.
+    pub parent: Option<TokenId>,
 }
 
 /// A token with its secret.

@@ -66,6 +66,7 @@ impl TokenFact {
             expires_at,
             revoked_at,
             last_used_at: _,
+            parent: _,
         } = token;
         Self {
             id,

@@ -1,6 +1,8 @@
 //! The JWTs and grants that were revoked. Absence means "allowed", so nothing is ever evicted: what
 //! no longer matters is left behind when everything is read anew, after the purge has removed it by
-//! the database's clock.
+//! the database's clock. So is a grant that no JWT was made from: its opaque tokens are read anew
+//! with it, and their rows say that it is over. What changes told since is what one hour's
+//! revocations come to.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;

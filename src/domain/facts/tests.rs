@@ -124,6 +124,7 @@ fn token(n: usize, roles: RoleChoice) -> TokenFact {
         expires_at: None,
         revoked_at: None,
         last_used_at: None,
+        parent: None,
     };
     TokenFact::of(row, &grant(n), &Profiles::default())
 }

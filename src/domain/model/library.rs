@@ -276,6 +276,7 @@ fn token(is_revoked: bool, is_grant_revoked: bool) -> TokenFact {
         expires_at: None,
         revoked_at: is_revoked.then_some(THEN),
         last_used_at: None,
+        parent: None,
     };
     TokenFact::of(row, &grant, &Profiles::default())
 }

@@ -145,6 +145,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Lists tokens, newest first, each with its grant.
     async fn list_tokens(&self, query: &TokenQuery) -> Answer<Vec<(Token, Grant)>>;
 
+    /// Finds the personal token that a grant was made for; `None`: it is another's.
+    async fn find_root(&self, id: GrantId) -> Answer<Option<TokenId>>;
+
     /// Finds a refresh token with all that its refresh is judged by.
     async fn find_refresh(&self, digest: TokenDigest) -> Answer<Option<RefreshRow>>;
 

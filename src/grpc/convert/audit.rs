@@ -38,7 +38,17 @@ impl From<Page<AuditEvent>> for pb::ListAuditEventsResponse {
 
 impl From<(Purged, More)> for pb::PurgeResponse {
     fn from((purged, more): (Purged, More)) -> Self {
-        let Purged { tokens, grants, revocations, changes, audit_events } = purged;
+        let Purged {
+            tokens,
+            grants,
+            revocations,
+            changes,
+            audit_events,
+            attempts: _,
+            networks: _,
+            keys: _,
+            dated: _,
+        } = purged;
         Self {
             token_count: large_count(tokens),
             grant_count: large_count(grants),

@@ -219,6 +219,7 @@ impl From<TokenView> for pb::Token {
             expires_at,
             revoked_at,
             last_used_at,
+            parent,
         } = token;
         Self {
             id: id.to_string(),
@@ -234,6 +235,7 @@ impl From<TokenView> for pb::Token {
             expire_time: expires_at.map(time),
             revoke_time: revoked_at.map(time),
             last_use_time: last_used_at.map(time),
+            parent_id: parent.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }

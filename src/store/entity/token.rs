@@ -23,6 +23,7 @@ pub struct Model {
     pub successor_salt: Option<Vec<u8>>,
     pub successor_key_id: Option<String>,
     pub successor_id: Option<String>,
+    pub parent_id: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

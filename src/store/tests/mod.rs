@@ -24,6 +24,8 @@ mod commits;
 #[path = "../../../tests/it/support/database/mod.rs"]
 mod database;
 mod directory;
+mod ending;
+mod family;
 mod group;
 mod keys;
 mod open;
@@ -154,6 +156,7 @@ fn token(id: &str, grant: &Grant, kind: TokenKind) -> Token {
         expires_at: Some(at(100)),
         revoked_at: None,
         last_used_at: None,
+        parent: None,
     }
 }
 
@@ -164,6 +167,18 @@ fn jwt(id: &str, grant: &Grant) -> Token {
 
 fn tokens(grant: Option<Grant>, tokens: Vec<Token>) -> NewTokens {
     NewTokens { grant, tokens, max_live: None }
+}
+
+/// A purge by the settings at the start, but for events.
+fn purge_until(now: Timestamp, limit: u32) -> Purge {
+    Purge {
+        now,
+        audit_retention: None,
+        failure_memory: 24 * HOUR,
+        longest_jwt: 24 * HOUR,
+        longest_signed: 30 * 24 * HOUR,
+        limit,
+    }
 }
 
 impl Bed {

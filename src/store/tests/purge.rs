@@ -1,11 +1,8 @@
 //! The purge.
 
+use super::purge_until as until;
 use super::*;
 use crate::domain::store::Purge;
-
-fn until(now: Timestamp, limit: u32) -> Purge {
-    Purge { now, audit_retention: None, limit }
-}
 
 #[tokio::test]
 async fn removes_what_is_over_for_a_day_and_nothing_else() {
@@ -112,10 +109,54 @@ async fn forgets_events_past_their_retention_and_only_these() {
     let _ = bed.revoke_grant(grant.id, &order(5)).await.unwrap();
 
     let month = Some(Duration::from_hours(30 * 24));
-    let purge = |now| Purge { now, audit_retention: month, limit: 100 };
+    let purge = |now| Purge { audit_retention: month, ..until(now, 100) };
     assert_eq!(bed.purge(purge(at(30 * 24 - 1))).await.unwrap().unwrap().audit_events, 0);
     let purged = bed.purge(purge(at(30 * 24 + 3))).await.unwrap().unwrap();
 
     assert_eq!(usize::try_from(purged.audit_events), Ok(before));
     assert_eq!(events().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn forgets_failed_sign_ins_a_day_after_every_policy_has() {
+    let day = 24 * HOUR;
+    let bed = bed().await;
+    let count = |bucket: &str, memory: Duration| {
+        let (at, memory) = (at(0).micros(), memory.as_micros());
+        bed.database.run(&format!(
+            "INSERT INTO attempts (bucket, failures, last_failure_at, forgiven, memory)
+             VALUES ('{bucket}', 9, {at}, 0, {memory})"
+        ));
+    };
+    count("x:0001", 2 * day);
+    // By another replica, whose settings remember for longer.
+    count("x:0002", 90 * day);
+    let mut removed = Vec::new();
+    for days in [31, 60, 62, 90, 92] {
+        let purge = Purge { failure_memory: 60 * day, ..until(at(24 * days), 100) };
+        removed.push(bed.purge(purge).await.unwrap().unwrap().attempts);
+    }
+    assert_eq!(removed, [0, 0, 1, 0, 1]);
+}
+
+#[tokio::test]
+async fn removes_retired_keys_once_nothing_lives_that_they_signed() {
+    let day = 24 * HOUR;
+    let bed = bed().await;
+    for (id, purpose, state) in
+        [("a", "sign", "retired"), ("b", "sign", "verifying"), ("c", "check", "retired")]
+    {
+        let at = at(0).micros();
+        bed.database.run(&format!(
+            "INSERT INTO {} (id, purpose, profile, algorithm, state, sealed, created_at, retired_at)
+             VALUES ('{id}', '{purpose}', '', '', '{state}', '', {at}, {at})",
+            if bed.database.kind() == Kind::Mariadb { "`keys`" } else { "keys" }
+        ));
+    }
+    let mut removed = Vec::new();
+    for days in [30, 32, 400] {
+        let purge = Purge { longest_signed: 30 * day, ..until(at(24 * days), 100) };
+        removed.push(bed.purge(purge).await.unwrap().unwrap().keys);
+    }
+    assert_eq!(removed, [0, 1, 0]);
 }

@@ -297,7 +297,7 @@ async fn purges_by_one_at_a_time() {
     let user = bed.user(1, "alice").await;
     let grant = grant(10, user);
     bed.sign_in(&grant, (0..5).map(|n| jwt(&format!("t{n}"), &grant)).collect()).await;
-    let purge = Purge { now: at(200), audit_retention: None, limit: 100 };
+    let purge = purge_until(at(200), 100);
     let write = bed.store.begin().await.unwrap();
     let backend = match Kind::of_this_run() {
         Kind::Postgres => DbBackend::Postgres,

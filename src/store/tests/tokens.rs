@@ -238,7 +238,7 @@ async fn ends_a_personal_token_beyond_the_number_with_its_grant() {
     assert_eq!(bed.find_grant(old.id).await.unwrap().unwrap().revoked_at, Some(at(4)));
     assert_eq!(bed.find_grant(new.id).await.unwrap().unwrap().revoked_at, None);
     let revoked = GrantChange::Revoked;
-    let change = Change::Grant { id: old.id, until: old.expires_at, revoked };
+    let change = Change::Grant { id: old.id, until: Some(at(100)), revoked };
     assert_eq!(bed.all_changes().await, [change]);
     let listed = bed.list_revocations().await.unwrap();
     assert!(matches!(listed[..], [Revocation::Grant(id, _)] if id == old.id));

@@ -397,4 +397,16 @@ rows! { "epilot";
         let (_, secret) = owner(&world).await;
         row("E2").holds(&create(&world, &secret, PLAIN).send().await);
     }
+    F15 |row| {
+        let world = World::start().await;
+        let (owner, secret) = owner(&world).await;
+        let (parent, id) = made(&world, &secret, PLAIN).await;
+        let (rotated, _) = made(&world, &parent, PLAIN).await;
+        let ours = owner.sign_in_to("epilot").await.draft("personal");
+        let ours = ours.make().await.expect("a token").token;
+        row("E9").holds(&delete(&world, &rotated, &id).send().await);
+        assert_ne!(world.check(&parent).await, Verdict::Allow);
+        assert_eq!(world.check(&rotated).await, Verdict::Allow);
+        assert!(!ours.parent_id.is_empty(), "another profile's dies with it");
+    }
 }

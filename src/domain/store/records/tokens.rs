@@ -136,6 +136,12 @@ pub struct Purge {
     pub now: Timestamp,
     /// How long events are remembered; `None`: for ever.
     pub audit_retention: Option<Duration>,
+    /// The longest that any policy remembers failed sign-ins.
+    pub failure_memory: Duration,
+    /// How long a JWT lives at most that `CreateToken` makes.
+    pub longest_jwt: Duration,
+    /// How long the longest of the tokens lives that a key signs, or that are made with these.
+    pub longest_signed: Duration,
     /// How many rows of each sort at most.
     pub limit: u32,
 }
@@ -153,4 +159,12 @@ pub struct Purged {
     pub changes: u64,
     /// Events.
     pub audit_events: u64,
+    /// Counters of failed sign-ins.
+    pub attempts: u64,
+    /// Networks that users signed in from.
+    pub networks: u64,
+    /// Retired keys.
+    pub keys: u64,
+    /// Revocations that were given an end, so that they can be removed after it.
+    pub dated: u64,
 }

@@ -60,6 +60,7 @@ impl EpilotToken {
             expire_time,
             revoke_time: _,
             last_use_time: _,
+            parent_id: _,
         } = token;
         let created_at = timestamp::seconds(create_time.as_ref()?)?;
         let expires_at = match &expire_time {
