@@ -128,6 +128,9 @@ pub(super) fn part<T>(part: Option<T>, what: &'static str) -> Result<T, Error> {
     part.ok_or(Error::Incomplete(what))
 }
 
+/// How many pages are read: as many as fifty million items make.
+const MOST_PAGES: usize = 100_000;
+
 /// Follows pages to their end, or until there are `limit` items. `page` takes the page's token,
 /// and answers its items and the next one's token.
 pub(super) async fn follow<T>(
@@ -136,7 +139,7 @@ pub(super) async fn follow<T>(
 ) -> Result<Vec<T>, Error> {
     let mut all = Vec::new();
     let mut token = String::new();
-    loop {
+    for _ in 0..MOST_PAGES {
         let (items, next) = page(token.clone()).await?;
         all.extend(items);
         if let Some(limit) = limit.filter(|limit| all.len() >= *limit) {
@@ -151,6 +154,7 @@ pub(super) async fn follow<T>(
         }
         token = next;
     }
+    Err(Error::NoEnd(MOST_PAGES))
 }
 
 #[cfg(test)]
@@ -186,5 +190,15 @@ mod tests {
     async fn leaves_a_server_that_turns_in_circles() {
         let endless = follow(None, async |_| Ok((vec![1], "again".to_owned())));
         assert!(matches!(endless.await, Err(Error::SamePage)));
+    }
+
+    #[tokio::test]
+    async fn leaves_a_server_that_comes_to_no_end() {
+        let mut number = 0;
+        let endless = follow(None, async |_| {
+            number += 1;
+            Ok((Vec::<u8>::new(), number.to_string()))
+        });
+        assert!(matches!(endless.await, Err(Error::NoEnd(MOST_PAGES))));
     }
 }

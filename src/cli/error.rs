@@ -63,6 +63,15 @@ pub enum Error {
     /// The server would have us read pages for ever.
     #[error("the server gave the same page twice")]
     SamePage,
+    /// The server gives page after page.
+    #[error("the server gave {0} pages and there is no end of them")]
+    NoEnd(usize),
+    /// The server says that there is more to remove, and removes nothing.
+    #[error(
+        "the server says that there is more to remove and removes nothing: another purge may be at \
+         it, so try again later"
+    )]
+    NothingRemoved,
     /// Standard input or the terminal could not be read.
     #[error("the input could not be read: {0}")]
     Input(#[source] io::Error),

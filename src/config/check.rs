@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::load::Faults;
 use super::{
     Bootstrap, Database, Facts, Grpc, Keys, Lifetime, Log, Passwords, Replica, Rest, Settings,
-    SignIn, Tokens, Upkeep,
+    Shutdown, SignIn, Tokens, Upkeep,
 };
 use crate::domain::identity::Username;
 use crate::domain::password;
@@ -46,6 +46,7 @@ impl Settings {
         self.sign_in.check(&mut faults);
         self.upkeep.check(&mut faults);
         self.log.check(&mut faults);
+        self.shutdown.check(&mut faults);
         match self.profiles() {
             Ok(profiles) => {
                 match self.rest.shim(&profiles, self.grpc.max_deadline) {
@@ -151,12 +152,15 @@ impl Database {
 
 impl Replica {
     fn check(&self, faults: &mut Faults) {
-        let Self { lease, database_loss: _, stale_for } = self;
+        let Self { lease, database_loss: _, stale_for, clock_leeway } = self;
         if !(Duration::from_millis(20)..=Duration::from_secs(10)).contains(lease) {
             faults.add("replica.lease", "must be from 20ms to 10s");
         }
         if stale_for < lease || *stale_for > Duration::from_hours(24) {
             faults.add("replica.stale_for", "must be from `replica.lease` to 24h");
+        }
+        if !(Duration::from_millis(100)..=Duration::from_hours(24)).contains(clock_leeway) {
+            faults.add("replica.clock_leeway", "must be from 100ms to 24h");
         }
     }
 }
@@ -232,6 +236,15 @@ impl Log {
         let is_known = self.level.split(',').all(is_level);
         if !is_known || EnvFilter::builder().parse(&self.level).is_err() {
             faults.add("log.level", "must be a level, or directives such as `info,tokend=debug`");
+        }
+    }
+}
+
+impl Shutdown {
+    fn check(&self, faults: &mut Faults) {
+        let Self { delay, grace: _ } = self;
+        if delay.is_some_and(|delay| delay > Duration::from_hours(1)) {
+            faults.add("shutdown.delay", "must be an hour at most");
         }
     }
 }

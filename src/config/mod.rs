@@ -13,6 +13,7 @@ mod tests;
 mod text;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ pub use sign_in::{Lockout, Passwords, ProfileLockout, SignIn};
 pub use text::Lifetime;
 
 use text::words;
+
+/// For how long all is still served after a shutdown was asked for, where that is not set: the proxy
+/// of `deploy/` has noticed after three seconds.
+const DELAY: Duration = Duration::from_secs(5);
 
 /// All settings of a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -226,6 +231,9 @@ pub struct Replica {
     /// How old what it knows may become while it serves stale.
     #[serde(with = "text::duration")]
     pub stale_for: Duration,
+    /// How far its wall clock may be from the database's before it says so. On SQLite, too.
+    #[serde(with = "text::duration")]
+    pub clock_leeway: Duration,
 }
 
 impl Default for Replica {
@@ -234,6 +242,7 @@ impl Default for Replica {
             lease: Duration::from_millis(200),
             database_loss: DatabaseLoss::Refuse,
             stale_for: Duration::from_mins(5),
+            clock_leeway: Duration::from_secs(5),
         }
     }
 }
@@ -372,13 +381,27 @@ impl Default for Log {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Shutdown {
-    /// How long calls that are under way may go on.
+    /// For how long it says that it is not ready, and serves everything all the same, before it
+    /// takes no more connections; unset: five seconds, or none on a terminal.
+    #[serde(with = "text::optional_duration", skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Duration>,
+    /// How long calls that are under way then may go on.
     #[serde(with = "text::duration")]
     pub grace: Duration,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(30) }
+        Self { delay: None, grace: Duration::from_secs(30) }
+    }
+}
+
+impl Shutdown {
+    /// For how long all is still served once the shutdown was asked for: as long as those take who
+    /// share calls out to hear of it. On a terminal there are none, and somebody waits for the end.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        let on_terminal = || std::io::stdin().is_terminal() || std::io::stdout().is_terminal();
+        self.delay.unwrap_or_else(|| if on_terminal() { Duration::ZERO } else { DELAY })
     }
 }

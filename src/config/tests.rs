@@ -73,7 +73,7 @@ fn has_an_example_that_shows_every_default() {
     assert_eq!(House::new(&uncommented).load().show(), defaults.show());
     let table = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
     assert_eq!(table(&uncommented), table(&defaults.show()));
-    for without_default in ["public_url", "master_key", "password"] {
+    for without_default in ["public_url", "master_key", "password", "delay"] {
         assert!(EXAMPLE.contains(&format!("# {without_default} = ")), "{without_default}");
     }
 }

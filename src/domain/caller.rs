@@ -181,11 +181,13 @@ impl Core {
         }
     }
 
-    /// Proves the caller.
+    /// Proves the caller of what asks the database, which must not be lost.
     ///
     /// # Errors
-    /// As [`Self::find_caller`]; [`Error::BadCredentials`] where none is named.
+    /// As [`Self::find_caller`]; [`Error::BadCredentials`] where none is named; [`Error::NoLease`].
     pub(super) async fn caller(&self, origin: &Origin) -> Result<Caller, Error> {
+        // First, for a proof may be found in memory, and what comes after it would wait in vain.
+        self.knowledge.reach().await?;
         self.find_caller(origin).await?.ok_or(Error::BadCredentials)
     }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Clock, Timestamp};
-use super::error::Error;
+use super::error::{Error, NoLease};
 use super::facts::{Capacity, Held};
 use super::format::jwt::Context;
 use super::hashing::{HashPool, PoolSize};
 use super::keys::{self, KeyRing, NewKey};
-use super::knowledge::{Knowledge, Sources};
+use super::knowledge::{Knowledge, Sources, Standing};
 use super::lease::{DatabaseLoss, Lease};
 use super::password::HashCost;
 use super::profile::{Format, Profile, Profiles};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub loss: DatabaseLoss,
     /// How much memory the facts may take.
     pub capacity: Capacity,
+    /// How far the wall clock may be from the database's before that is told.
+    pub clock_leeway: Duration,
 }
 
 impl Settings {
@@ -95,6 +97,17 @@ impl Settings {
         let policies = self.profiles.iter().filter_map(|profile| profile.refresh);
         policies.map(|policy| policy.life).chain([self.longest_jwt()]).max().unwrap_or_default()
     }
+}
+
+/// Why calls can't be served now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// No decision can be made.
+    #[error(transparent)]
+    NoLease(#[from] NoLease),
+    /// The database takes no writes: its disk is full, or it was made read-only.
+    #[error("the database takes no writes")]
+    WriteFailed,
 }
 
 /// What a [`Core`] is made of.
@@ -148,6 +161,7 @@ impl Core {
             lease: settings.lease,
             loss: settings.loss,
             capacity: settings.capacity,
+            clock_leeway: settings.clock_leeway,
         })
         .await?;
         let core = Self {
@@ -220,6 +234,7 @@ impl Core {
         if uses.is_empty() {
             return Ok(());
         }
+        self.knowledge.reach().await?;
         // In small transactions, for there may be one writer, and others wait for it.
         for batch in uses.chunks(USES_PER_WRITE) {
             self.store.touch_tokens(batch).await?;
@@ -228,16 +243,26 @@ impl Core {
         Ok(())
     }
 
-    /// Answers where decisions can be made now.
+    /// Answers where calls can be served now: there is a lease, or stale facts are served as the
+    /// operator has chosen, and the database can be read and written.
+    ///
+    /// It waits for the database, unless that is known to be lost.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn check_ready(&self) -> Result<(), Error> {
-        // Stale facts are served where the operator has chosen so: then it is as ready as it can be.
-        if self.knowledge.view().await?.age.is_zero() {
-            self.store.head().await?;
+    /// Why they can't.
+    pub async fn check_ready(&self) -> Result<(), NotReady> {
+        match self.knowledge.check().await? {
+            // It is as ready as it can be.
+            Standing::Stale => return Ok(()),
+            Standing::Fresh => {}
         }
-        Ok(())
+        self.store.head().await.map_err(|_| NotReady::NoLease(NoLease::Lost))?;
+        self.store.check_writable().await.map_err(|_| NotReady::WriteFailed)
+    }
+
+    /// Waits about so long before the next turn of what is done again and again.
+    pub async fn tick(&self, period: Duration) {
+        self.clock.tick(period).await;
     }
 
     /// Publishes what is kept as metrics.

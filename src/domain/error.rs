@@ -23,6 +23,25 @@ impl Field {
 /// What went wrong beneath us: logged at the border, never sent.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
+/// Why there is no lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoLease {
+    /// The database did not answer the last time that it was asked.
+    #[error("the database does not answer")]
+    Lost,
+    /// The database answers, but what it says is older than a lease when it is here.
+    #[error(
+        "the round trip to the database ({} ms) is longer than the lease ({} ms)",
+        round_trip.as_millis(), lease.as_millis()
+    )]
+    TooFar {
+        /// What the last one took.
+        round_trip: Duration,
+        /// How long what it says may be believed.
+        lease: Duration,
+    },
+}
+
 /// Why a call fails. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -83,6 +102,9 @@ pub enum Error {
     /// The database did not answer, so no decision was made.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
+    /// What is kept may not be believed, for a cause that is known: it was logged when it began.
+    #[error("no decision can be made: {0}")]
+    NoLease(NoLease),
     /// A fault of ours.
     #[error("internal fault")]
     Internal(#[source] Cause),

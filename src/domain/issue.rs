@@ -180,6 +180,7 @@ impl Core {
                 })
             }
             Credential::Bearer { secret, realm } => {
+                self.knowledge.reach().await?;
                 let accepted = self.prove_bearer(secret, realm.as_deref()).await?;
                 self.holder_by_bearer(accepted, profile).await
             }

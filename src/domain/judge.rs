@@ -12,7 +12,7 @@ use super::facts::{Standing, TokenFact};
 use super::format::jwt::Claims;
 use super::genuine::Genuine;
 use super::identity::{Generation, Realm, Role, RoleId, User, UserId, UserState};
-use super::knowledge::{Missing, Sight, View};
+use super::knowledge::{MOST_TRIES, Missing, Sight, View, restless};
 use super::profile::Profile;
 use super::proven::ProvenJwt;
 use super::token::{GrantId, RoleChoice, Secret, TokenDigest, TokenId, TokenKind};
@@ -57,18 +57,19 @@ impl Core {
     /// how old what is known may be, too: nothing, unless stale facts are served.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: no decision was made.
+    /// [`Error::NoLease`] and [`Error::Unavailable`]: no decision was made.
     pub(super) async fn decide<T>(
         &self,
         judge: impl Fn(&Sight<'_>) -> Result<T, Missing> + Send + Sync,
     ) -> Result<(T, Duration), Error> {
-        loop {
+        for _ in 0..MOST_TRIES {
             let view = self.knowledge.view().await?;
             let judged = self.knowledge.judge(&view, &self.settings.profiles, &judge).await?;
             if self.knowledge.still_holds(&view) {
                 return Ok((judged, view.age));
             }
         }
+        Err(restless())
     }
 
     /// Judges a presented secret of an operation or personal token.

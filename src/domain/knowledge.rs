@@ -1,13 +1,12 @@
 //! The facts, kept in step with the database: loads, the tail of changes, the lease.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::clock::Clock;
-use super::error::Error;
+use super::clock::{Clock, Instant};
+use super::error::{Error, NoLease};
 use super::facts::{Capacity, Facts, Held};
 use super::keys::KeyRing;
 use super::lease::{DatabaseLoss, Lease};
@@ -16,16 +15,20 @@ use super::seal::MasterKey;
 use super::store::{Seq, Store, Terms};
 
 mod commit;
+mod condition;
 mod read;
 mod sight;
 mod sync;
+mod wall_clock;
 
 pub use sight::{Missing, Sight};
 
-use sync::Turn;
+use condition::{Condition, Conditions, SLOW_SYNCS};
+use sync::{PATIENCE, Turn};
+use wall_clock::WallClock;
 
-/// How often a read is tried again because a change came in between.
-const MOST_TRIES: usize = 16;
+/// How often a read or a judgement is tried again because a change came in between.
+pub(super) const MOST_TRIES: usize = 16;
 
 /// What is known, from one load on.
 #[derive(Debug)]
@@ -45,8 +48,8 @@ pub struct Knowledge {
     capacity: Capacity,
     known: ArcSwap<Known>,
     turns: tokio::sync::Mutex<Turn>,
-    // Whether the last sync has failed.
-    failing: AtomicBool,
+    conditions: Conditions,
+    wall_clock: WallClock,
     // What the replicas had announced when the last sync read it.
     terms: Mutex<Terms>,
     loads: Loads,
@@ -71,6 +74,15 @@ impl View {
     }
 }
 
+/// By what checks are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// By facts that may be believed.
+    Fresh,
+    /// By facts that are served although they are stale, as the operator has chosen.
+    Stale,
+}
+
 /// What a [`Knowledge`] is made of.
 #[derive(Debug)]
 pub struct Sources {
@@ -86,6 +98,8 @@ pub struct Sources {
     pub loss: DatabaseLoss,
     /// How much memory they may take.
     pub capacity: Capacity,
+    /// How far the wall clock may be from the database's before that is told.
+    pub clock_leeway: Duration,
 }
 
 impl Knowledge {
@@ -94,7 +108,7 @@ impl Knowledge {
     /// # Errors
     /// [`Error::Unavailable`], and [`Error::Internal`] where a key does not open.
     pub async fn load(sources: Sources) -> Result<Self, Error> {
-        let Sources { store, clock, master, lease, loss, capacity } = sources;
+        let Sources { store, clock, master, lease, loss, capacity, clock_leeway } = sources;
         // Before the load: whoever commits after it waits for this lease, and what was committed
         // before is loaded.
         store.announce_terms(lease.terms(loss)).await?;
@@ -108,7 +122,8 @@ impl Knowledge {
             capacity,
             known: ArcSwap::from_pointee(known),
             turns: tokio::sync::Mutex::default(),
-            failing: AtomicBool::new(false),
+            conditions: Conditions::new(lease),
+            wall_clock: WallClock::new(clock_leeway),
             terms: Mutex::default(),
             loads: Loads::default(),
         };
@@ -119,20 +134,17 @@ impl Knowledge {
     /// Begins a judgement: within the lease, or after a sync that began after the call arrived.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the database does not answer in time: no guess is made.
+    /// [`Error::NoLease`] and [`Error::Unavailable`] where the database does not answer in time: no
+    /// guess is made.
     pub async fn view(self: &Arc<Self>) -> Result<View, Error> {
-        let arrived = self.clock.instant();
+        let mut syncs = 0;
         for _ in 0..MOST_TRIES {
             let known = self.known.load_full();
-            let age = if known.facts.lease_holds(arrived) {
-                Duration::ZERO
-            } else if let Some(age) = self.stale_age(&known) {
-                age
-            } else {
-                match self.sync_for_caller(arrived).await {
-                    Ok(()) => continue,
-                    Err(error) => self.stale_age(&known).ok_or_else(|| refused(error))?,
-                }
+            let asked = self.clock.instant();
+            let Some(age) = self.age(&known, asked) else {
+                self.earn_lease(&known, asked, syncs).await?;
+                syncs += 1;
+                continue;
             };
             let seq = known.facts.known();
             let keys = known.keys.load_full();
@@ -142,6 +154,85 @@ impl Knowledge {
             self.reload_keys(&known).await?;
         }
         Err(restless())
+    }
+
+    /// How old the facts may be by which a judgement may begin now; `None`: it may not.
+    fn age(&self, known: &Known, now: Instant) -> Option<Duration> {
+        if known.facts.lease_holds(now) {
+            return Some(Duration::ZERO);
+        }
+        self.stale_age(known)
+    }
+
+    /// Has a call without a lease wait for a sync, unless that is known to be in vain. Where stale
+    /// facts are served it comes back without one, too.
+    async fn earn_lease(
+        self: &Arc<Self>,
+        known: &Known,
+        asked: Instant,
+        syncs: u32,
+    ) -> Result<(), Error> {
+        let known_fault = self.conditions.known_fault().filter(|fault| match fault {
+            // Most outages are over in a moment: for so long it is worth the wait.
+            NoLease::Lost => known.facts.age(asked) > PATIENCE,
+            NoLease::TooFar { .. } => true,
+        });
+        if let Some(fault) = known_fault {
+            return Err(refused(Error::NoLease(fault)));
+        }
+        if syncs >= SLOW_SYNCS
+            && let Some(fault) = self.conditions.fault()
+        {
+            return Err(refused(Error::NoLease(fault)));
+        }
+        match self.sync_for_caller(asked).await {
+            Err(error) if self.stale_age(known).is_none() => Err(refused(self.told(error))),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What a caller hears of a sync that failed: the log has its cause, where that has ended.
+    fn told(&self, error: Error) -> Error {
+        self.conditions.fault().map_or(error, Error::NoLease)
+    }
+
+    /// Lets a call go on to the database, unless that is lost: then it fails at once, and not when
+    /// its own wait for a connection is over. A call that waits for a sync here waits for two
+    /// seconds at most.
+    ///
+    /// # Errors
+    /// [`Error::NoLease`] and [`Error::Unavailable`].
+    pub async fn reach(self: &Arc<Self>) -> Result<(), Error> {
+        let asked = self.clock.instant();
+        if self.known.load().facts.lease_holds(asked) {
+            return Ok(());
+        }
+        match self.conditions.known_fault() {
+            Some(NoLease::Lost) => Err(refused(Error::NoLease(NoLease::Lost))),
+            // It answers, and what is written there is as good as ever.
+            Some(NoLease::TooFar { .. }) => Ok(()),
+            None => self.sync_for_caller(asked).await.map_err(|error| refused(self.told(error))),
+        }
+    }
+
+    /// Whether checks can be decided now: by facts that may be believed, or that are served stale.
+    /// Does not wait where the database is known to be lost.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check(self: &Arc<Self>) -> Result<Standing, NoLease> {
+        let known = self.known.load_full();
+        match (self.age(&known, self.clock.instant()), self.conditions.known_fault()) {
+            (Some(Duration::ZERO), _) => return Ok(Standing::Fresh),
+            (Some(_), _) => return Ok(Standing::Stale),
+            (None, Some(fault)) => return Err(fault),
+            (None, None) => {}
+        }
+        match self.view().await {
+            Ok(view) if view.age.is_zero() => Ok(Standing::Fresh),
+            Ok(_) => Ok(Standing::Stale),
+            Err(_) => Err(self.conditions.fault().unwrap_or(NoLease::Lost)),
+        }
     }
 
     /// Whether a judgement that began with this view may be answered: nothing has changed since,
@@ -169,7 +260,7 @@ impl Knowledge {
     /// How old the facts are, where the database is lost and they may be served all the same.
     fn stale_age(&self, known: &Known) -> Option<Duration> {
         match self.loss {
-            DatabaseLoss::ServeStale(bound) if self.failing.load(Ordering::Acquire) => {
+            DatabaseLoss::ServeStale(bound) if self.conditions.get() != Condition::Good => {
                 let age = known.facts.age(self.clock.instant());
                 (age <= bound).then_some(age.max(Duration::from_micros(1)))
             }
@@ -197,8 +288,9 @@ impl Knowledge {
     }
 }
 
-fn restless() -> Error {
-    Error::Unavailable("the facts changed faster than they could be read".into())
+/// What a call hears that was tried again as often as it may be.
+pub(super) fn restless() -> Error {
+    Error::Unavailable("the facts changed, or the lease ended, faster than could be judged".into())
 }
 
 fn refused(error: Error) -> Error {

@@ -41,4 +41,4 @@ mod tokens;
 mod upkeep;
 pub mod uses;
 
-pub use self::core::{AddressRate, AuthorizeCallers, Core, Parts, Settings};
+pub use self::core::{AddressRate, AuthorizeCallers, Core, NotReady, Parts, Settings};

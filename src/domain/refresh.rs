@@ -153,6 +153,7 @@ impl Core {
         digest: TokenDigest,
         guard: &Guard,
     ) -> Result<Refreshed, Error> {
+        self.knowledge.reach().await?;
         for _ in 0..MOST_TRIES {
             let row = self.store.find_refresh(digest).await?.ok_or(Error::TokenInvalid)?;
             let (profile, policy, user) = self.judge_row(&row, guard)?;

@@ -81,6 +81,7 @@ impl Core {
         secret: &Secret,
         (guard, wait): (&str, Wait),
     ) -> Result<Ended, Error> {
+        self.knowledge.reach().await?;
         let caller = self.find_caller(origin).await?;
         let mut recognised = self.recognise(&self.knowledge.keys(), secret);
         if let Err(Unrecognised::UnknownKey) = recognised {

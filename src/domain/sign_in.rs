@@ -142,6 +142,8 @@ impl Core {
     }
 
     async fn judge(&self, origin: &Origin, claim: &Claim, network: String) -> Result<User, Error> {
+        // Before a place is taken that it could not use.
+        self.knowledge.reach().await?;
         let attempt = Attempt {
             realm: claim.realm.clone(),
             username: claim.username.clone(),

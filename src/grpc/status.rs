@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use crate::domain::error::Error;
+use crate::domain::error::{Error, NoLease};
 use crate::pb::{ERROR_DOMAIN, ErrorReason};
 
 #[cfg(test)]
@@ -17,10 +17,16 @@ mod tests;
 /// When to come back where the database did not answer.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 
+/// What is said of a database that is too far away: whoever runs the server wants to tell it from
+/// one that is gone.
+const TOO_FAR: &str =
+    "the round trip to the database is longer than the lease; no decision was made";
+
 impl From<Error> for Status {
     /// Says what the contract says of an error. A cause is logged here, once, and never sent.
     fn from(error: Error) -> Self {
         let reason = reason(&error);
+        let mut message = message(reason);
         let mut details = info(reason, HashMap::new());
         match error {
             Error::Invalid(fields) => {
@@ -41,6 +47,15 @@ impl From<Error> for Status {
                 details.set_retry_info(Some(UNAVAILABLE_RETRY));
                 warn!(error = chain(&*cause), "the database did not answer");
             }
+            Error::NoLease(fault) => {
+                details.set_retry_info(Some(UNAVAILABLE_RETRY));
+                match fault {
+                    NoLease::Lost => {}
+                    NoLease::TooFar { .. } => message = TOO_FAR,
+                }
+                // It was told when it began, and each call meets it.
+                debug!(error = %fault, "there is no lease");
+            }
             Error::Internal(cause) => {
                 error!(error = chain(&*cause), "a call failed");
             }
@@ -55,7 +70,7 @@ impl From<Error> for Status {
             | Error::UserWithoutRole
             | Error::TooManyRevoked => {}
         }
-        with(reason, details)
+        Self::with_error_details(code(reason), message, details)
     }
 }
 
@@ -111,7 +126,7 @@ fn reason(error: &Error) -> ErrorReason {
         Error::RateLimited { .. } => ErrorReason::RateLimited,
         Error::TooManyRevoked => ErrorReason::TooManyRevoked,
         Error::Busy { .. } => ErrorReason::Busy,
-        Error::Unavailable(_) => ErrorReason::StoreUnavailable,
+        Error::Unavailable(_) | Error::NoLease(_) => ErrorReason::StoreUnavailable,
         Error::Internal(_) => ErrorReason::Internal,
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
         lease: lease(settings),
         loss: loss(&settings.replica),
         capacity: capacity(&settings.facts),
+        clock_leeway: settings.replica.clock_leeway,
     })
 }
 

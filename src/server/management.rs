@@ -30,8 +30,7 @@ const BUCKETS: [f64; 15] = [
 /// Bounds of the histograms of what goes together.
 const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1000.0];
 
-type Check =
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync;
+type Check = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
 /// Says whether this process can serve.
 #[derive(Clone)]
@@ -42,13 +41,15 @@ impl Ready {
     /// after two seconds.
     pub fn new<F>(check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<(), &'static str>> + Send + 'static,
+        F: Future<Output = Result<(), String>> + Send + 'static,
     {
         Self(Arc::new(move || Box::pin(check())))
     }
 
-    async fn check(&self) -> Result<(), &'static str> {
-        timeout(READY_TIME, (self.0)()).await.unwrap_or(Err("no answer in time"))
+    async fn check(&self) -> Result<(), String> {
+        timeout(READY_TIME, (self.0)())
+            .await
+            .unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
 }
 
@@ -138,7 +139,7 @@ pub fn router(state: ManagementState) -> Router {
 async fn readyz(State(state): State<ManagementState>) -> Response {
     match state.ready.check().await {
         Ok(()) => "ok\n".into_response(),
-        Err(missing) => json(StatusCode::SERVICE_UNAVAILABLE, &error(missing)),
+        Err(missing) => json(StatusCode::SERVICE_UNAVAILABLE, &error(&missing)),
     }
 }
 
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     async fn get(ready: Result<(), &'static str>, path: &str) -> (u16, String) {
-        let ready = Ready::new(move || async move { ready });
+        let ready = Ready::new(move || async move { ready.map_err(str::to_owned) });
         let state = ManagementState { ready, metrics: Metrics::install().unwrap() };
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router(state).oneshot(request).await.unwrap();
@@ -198,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn is_not_ready_where_the_check_never_ends() {
         let ready = Ready::new(std::future::pending);
-        assert_eq!(ready.check().await, Err("no answer in time"));
+        assert_eq!(ready.check().await, Err("no answer in time".to_owned()));
     }
 
     #[tokio::test]

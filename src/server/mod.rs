@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,12 +15,13 @@ use crate::client::{InProcess, Upstream};
 use crate::config::Settings;
 use crate::domain::Core;
 use crate::domain::store::More;
-use crate::grpc;
+use crate::grpc::{self, ServeError};
 use crate::rest;
 use crate::store::lock::Addresses;
 use crate::store::{Connections, SeaStore};
 
 mod convert;
+mod drain;
 mod error;
 pub mod http;
 mod lease;
@@ -27,6 +29,7 @@ pub mod management;
 mod master_key;
 mod open;
 mod probe;
+mod readiness;
 mod upstream;
 mod welcome;
 
@@ -37,8 +40,9 @@ pub use probe::{Probe, healthcheck};
 pub use upstream::{Reached, reach, remote};
 pub use welcome::Welcome;
 
-use management::{ManagementState, Metrics, Ready};
+use management::{ManagementState, Metrics};
 use open::Opened;
+use readiness::Readiness;
 
 /// How often what is kept in memory is written, and how soon what is dead is removed.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -125,14 +129,15 @@ impl Server {
         let Self { opened, grpc, rest, management, addresses, metrics, welcome: _, settings } =
             self;
         let core = opened.core.clone();
-        let health = grpc::Health::new().await;
-        // Listeners end when this is cancelled: after the health service has said so.
-        let stop = CancellationToken::new();
-        let contract = grpc::contract(core.clone(), convert::grpc(&settings, &stop), &health)?;
+        let stages = Stages::default();
+        let readiness = Readiness::new(core.clone(), stages.stopping.clone());
+        let health = readiness.for_grpc().await;
+        let stop = &stages.stop;
+        let contract = grpc::contract(core.clone(), convert::grpc(&settings, stop), &health)?;
         let tasks = TaskTracker::new();
         tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
         tasks.spawn(remove_dead(core.clone(), stop.clone()));
-        tasks.spawn(keep_up(core.clone(), stop.clone()));
+        tasks.spawn(readiness.clone().keep_up(health.clone()));
         let serving = tasks.spawn(grpc::serve(
             grpc,
             contract.clone(),
@@ -142,43 +147,76 @@ impl Server {
         if let Some(listener) = rest {
             let upstream = Upstream::in_process(contract.routes(), InProcess::Shim);
             let router = rest::router(upstream, settings.shim()?)?;
-            tasks.spawn(http::serve(
-                listener,
-                router,
-                convert::http_limits(&settings),
-                stop.clone(),
-            ));
+            let router = drain::closing(router, stages.stopping.clone());
+            let limits = convert::http_limits(&settings);
+            tasks.spawn(http::serve(listener, router, limits, stop.clone()));
         }
-        // The probes answer until the very end, so that an orchestrator sees the stop.
-        let stopped = CancellationToken::new();
-        let probes = management.map(|listener| {
-            let state = ManagementState { ready: ready(&core, &stop), metrics: metrics.clone() };
+        let last = TaskTracker::new();
+        if let Some(listener) = management {
+            let ready = readiness.for_probes();
+            let router = management::router(ManagementState { ready, metrics: metrics.clone() });
             let limits = http::Limits { grace: Duration::ZERO, ..http::Limits::default() };
-            tokio::spawn(http::serve(listener, management::router(state), limits, stopped.clone()))
-        });
-        let upkeep = tokio::spawn(metrics.keep_up(stopped.clone()));
-        health.set_serving().await;
+            last.spawn(http::serve(listener, router, limits, stages.stopped.clone()));
+        }
+        last.spawn(metrics.keep_up(stages.stopped.clone()));
+        last.spawn(keep_up(core.clone(), stages.stopped.clone()));
+        health.refresh().await;
         log_start(&addresses);
-        let outcome = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
-            ended = serving => ended.map_err(std::io::Error::other)?.map_err(StartError::from),
-        };
-        info!("stopping");
-        health.set_not_serving().await;
-        stop.cancel();
+        let outcome = stages.run(shutdown, serving, (&health, settings.shutdown.delay())).await;
         tasks.close();
         tasks.wait().await;
         if let Err(error) = core.flush_uses().await {
             warn!(%error, "the last uses of tokens were not written");
         }
-        stopped.cancel();
-        for task in [Some(upkeep), probes].into_iter().flatten() {
-            // It ends by itself: there is nothing to hear from it.
-            drop(task.await);
-        }
+        stages.stopped.cancel();
+        last.close();
+        last.wait().await;
         opened.close().await;
         info!("stopped");
         outcome
+    }
+}
+
+/// How a server comes to its end, step by step: each is cancelled when it begins.
+#[derive(Default)]
+struct Stages {
+    /// It says that it is not ready, and serves everything all the same.
+    stopping: CancellationToken,
+    /// Listeners take no more, and what is under way ends.
+    stop: CancellationToken,
+    /// Nothing is under way any more. The probes have answered until here, so that an orchestrator
+    /// sees the stop, and the tail was read, so that the last checks had a lease.
+    stopped: CancellationToken,
+}
+
+impl Stages {
+    /// Waits until the server is to stop, or breaks off, and has it take no more.
+    async fn run(
+        &self,
+        shutdown: CancellationToken,
+        mut serving: JoinHandle<Result<(), ServeError>>,
+        (health, delay): (&grpc::Health, Duration),
+    ) -> Result<(), StartError> {
+        let mut broken_off = None;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ended = &mut serving => broken_off = Some(ended),
+        }
+        self.stopping.cancel();
+        health.stop().await;
+        if broken_off.is_none() {
+            info!(delay_seconds = delay.as_secs_f64(), "stopping: not ready, and still serving");
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                ended = &mut serving => broken_off = Some(ended),
+            }
+        }
+        info!("stopping");
+        self.stop.cancel();
+        match broken_off {
+            Some(ended) => ended.map_err(std::io::Error::other)?.map_err(StartError::from),
+            None => Ok(()),
+        }
     }
 }
 
@@ -195,7 +233,16 @@ pub async fn serve_rest(
     let listener = listen("rest.listen", settings.rest.listen).await?;
     let router = rest::router(upstream, settings.shim()?)?;
     bound(listener.local_addr()?);
-    http::serve(listener, router, convert::http_limits(&settings), shutdown).await;
+    let router = drain::closing(router, shutdown.clone());
+    let (stop, delay) = (CancellationToken::new(), settings.shutdown.delay());
+    let stopping = async {
+        shutdown.cancelled().await;
+        info!(delay_seconds = delay.as_secs_f64(), "stopping: still serving");
+        tokio::time::sleep(delay).await;
+        stop.cancel();
+    };
+    let serving = http::serve(listener, router, convert::http_limits(&settings), stop.clone());
+    tokio::join!(serving, stopping);
     Ok(())
 }
 
@@ -217,27 +264,14 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
 async fn operator(settings: &Settings) -> Result<(Upstream, Opened), StartError> {
     let lock = open::lock(settings).await?;
     let opened = open::open(settings, Wiring::default(), lock).await?;
-    let health = grpc::Health::new().await;
     let stop = CancellationToken::new();
+    let health = Readiness::new(opened.core.clone(), stop.clone()).for_grpc().await;
     let contract = grpc::contract(opened.core.clone(), convert::grpc(settings, &stop), &health)?;
     Ok((Upstream::in_process(contract.routes(), InProcess::Operator), opened))
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|cause| StartError::Port { setting, address, cause })
-}
-
-fn ready(core: &Core, stop: &CancellationToken) -> Ready {
-    let (core, stop) = (core.clone(), stop.clone());
-    Ready::new(move || {
-        let (core, stop) = (core.clone(), stop.clone());
-        async move {
-            if stop.is_cancelled() {
-                return Err("the server is stopping");
-            }
-            core.check_ready().await.map_err(|_| "the database does not answer")
-        }
-    })
 }
 
 async fn housekeep(core: Core, store: Arc<SeaStore>, stop: CancellationToken) {

@@ -48,6 +48,7 @@ pub(super) async fn changes_from(store: &SeaStore, seq: Seq) -> Answer<Tail> {
     if !first.try_get::<bool>("", "is_primary")? {
         return Err(StoreError::Unavailable("the database server takes no writes".into()));
     }
+    let clock = Timestamp::from_micros(first.try_get("", "clock")?);
     let terms = terms(first.try_get("", "max_lease_ms")?, first.try_get("", "serve_stale_ms")?);
     let mut changes = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -64,7 +65,7 @@ pub(super) async fn changes_from(store: &SeaStore, seq: Seq) -> Answer<Tail> {
         changes.push((mark(&row), read_change(&row)));
     }
     let more = if changes.len() < PAGE { More::No } else { More::Perhaps };
-    Ok(Tail { changes, more, terms })
+    Ok(Tail { changes, more, terms, clock })
 }
 
 /// Raises the terms to those of a replica.

@@ -110,11 +110,23 @@ pub(super) async fn open(options: &Options, commits: &Arc<Commits>) -> Result<Op
     }
 }
 
-/// The one statement of the tail: the terms and whether this server takes writes in every row, and
-/// a change where there is one.
-pub(super) fn tail_statement(is_primary: &str, from: &str) -> String {
+/// What a database says in the one statement of the tail, as expressions.
+pub(super) struct TailOf<'a> {
+    /// Whether it takes writes.
+    pub(super) is_primary: &'a str,
+    /// Its own time of day, in microseconds.
+    pub(super) clock: &'a str,
+    /// The parameter: the number that the page begins with.
+    pub(super) from: &'a str,
+}
+
+/// The one statement of the tail: the terms, the database's time and whether this server takes
+/// writes in every row, and a change where there is one.
+pub(super) fn tail_statement(of: &TailOf<'_>) -> String {
+    let TailOf { is_primary, clock, from } = of;
     format!(
-        "SELECT head.max_lease_ms, head.serve_stale_ms, {is_primary} AS is_primary, page.seq, \
+        "SELECT head.max_lease_ms, head.serve_stale_ms, {is_primary} AS is_primary, \
+         {clock} AS clock, page.seq, \
          page.nonce, page.kind, page.key, page.until, page.committed_at \
          FROM change_head AS head LEFT JOIN (\
          SELECT one.seq, one.nonce, one.kind, one.key, one.until, one.committed_at \

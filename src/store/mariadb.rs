@@ -14,8 +14,8 @@ use secrecy::ExposeSecret as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use super::engine::{BATCH, Engine, LEADERS, Opened, check_server_url, tail_statement};
-use super::pools::{self, Pools, Server};
+use super::engine::{BATCH, Engine, LEADERS, Opened, TailOf, check_server_url, tail_statement};
+use super::pools::{self, Pools, Server, ServerIs};
 use super::{Connections, OpenError, Options, schema};
 
 /// The options that a URL may have: where the server is, and how its certificate is judged. Any
@@ -51,6 +51,9 @@ const CHECK_OF_MYSQL: &str =
     "SELECT 4207 AS answer, CAST(@@GLOBAL.read_only AS CHAR) IN ('0', 'OFF') AS is_clean";
 
 /// It has no `RETURNING` here, but answers this with the number.
+/// The time of day, in microseconds.
+const CLOCK: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
+
 const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = LAST_INSERT_ID(seq + ?) WHERE id = 1";
 
 /// The lock is of the whole server, and its name of no more than 64 characters.
@@ -85,7 +88,7 @@ impl MariaDb {
         }
         let pools = Pools::new(&session, options, &connect);
         let (writers, readers) = (connection(&pools.writers), connection(&pools.readers));
-        let tail = tail_statement(IS_PRIMARY, "?");
+        let tail = tail_statement(&TailOf { is_primary: IS_PRIMARY, clock: CLOCK, from: "?" });
         let options = options.clone();
         let engine = Box::new(Self { pools, session, options, connect, tail });
         Ok(Opened { engine, writers, readers })
@@ -230,7 +233,7 @@ impl Engine for MariaDb {
     }
 
     fn clock(&self) -> &'static str {
-        "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+        CLOCK
     }
 
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {
@@ -238,7 +241,7 @@ impl Engine for MariaDb {
             let mut connection = self.pools.tail().await?;
             let query = sqlx::query(AssertSqlSafe(self.tail.as_str())).bind(from);
             let rows = query.fetch_all(connection.on()?).await?;
-            connection.done();
+            connection.done(ServerIs::by(&rows));
             Ok(rows)
         };
         let rows: Result<Vec<_>, sqlx::Error> = read.await;

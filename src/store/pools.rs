@@ -10,7 +10,8 @@ use tokio::time;
 
 use super::{Connections, OpenError, Options};
 
-/// How many connections the tail has: one, and one more while that one is given back.
+/// How many connections the tail has: one, and one more for those who look whether a change is
+/// still there.
 const TAIL: u32 = 2;
 
 /// How long a connection may take to answer that it is as it should be.
@@ -67,9 +68,20 @@ pub(super) struct Pools<DB: Database> {
     pub(super) readers: Pool<DB>,
     /// Those of the tail, which nothing else waits for.
     pub(super) tail: Pool<DB>,
+    kept: Slot<DB>,
 }
 
+/// The connection that the tail was read by the last time, and when it was taken from its pool.
+/// Giving one back costs a round trip or two, in which it can't be used: a database that is far away
+/// would be asked by new connections alone, each of which takes many to be made.
+type Slot<DB> = Arc<Mutex<Option<(PoolConnection<DB>, time::Instant)>>>;
+
 impl<DB: Database> Pools<DB> {
+    /// Takes pools that were made.
+    pub(super) fn of(writers: Pool<DB>, readers: Pool<DB>, tail: Pool<DB>) -> Self {
+        Self { writers, readers, tail, kept: Slot::default() }
+    }
+
     /// Makes the pools. No connection is made yet.
     pub(super) fn new<S: Server<Driver = DB>>(
         server: &S,
@@ -84,16 +96,21 @@ impl<DB: Database> Pools<DB> {
                 .max_connections(most.max(1))
                 .connect_lazy_with(connect.clone())
         };
-        Self {
-            writers: pool(options.writers, doubtful),
-            readers: pool(options.readers, doubtful),
-            tail: pool(TAIL, sure),
-        }
+        Self::of(pool(options.writers, doubtful), pool(options.readers, doubtful), pool(TAIL, sure))
     }
 
     /// Takes a connection of the tail.
     pub(super) async fn tail(&self) -> Result<Whole<DB>, sqlx::Error> {
-        Ok(Whole { connection: Some(self.tail.acquire().await?) })
+        let kept = self.kept().take().filter(|(_, taken)| taken.elapsed() < MAX_LIFETIME);
+        let (connection, taken) = match kept {
+            Some(kept) => kept,
+            None => (self.tail.acquire().await?, time::Instant::now()),
+        };
+        Ok(Whole { connection: Some(connection), taken, slot: Arc::clone(&self.kept) })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<(PoolConnection<DB>, time::Instant)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the connections.
@@ -108,6 +125,7 @@ impl<DB: Database> Pools<DB> {
 
     /// Closes all connections, once what is under way has ended.
     pub(super) async fn close(&self) {
+        drop(self.kept().take());
         // The last one to close folds SQLite's log back into the file, which readers may not.
         for pool in [&self.tail, &self.readers, &self.writers] {
             pool.close().await;
@@ -115,10 +133,12 @@ impl<DB: Database> Pools<DB> {
     }
 }
 
-/// A connection that goes back to its pool only where what it was taken for has ended: one that
-/// was left midway would keep its place until its server answered, or for ever.
+/// A connection of the tail. One that was left midway would keep its place until its server
+/// answered, or for ever: dropped, it is closed.
 pub(super) struct Whole<DB: Database> {
     connection: Option<PoolConnection<DB>>,
+    taken: time::Instant,
+    slot: Slot<DB>,
 }
 
 impl<DB: Database> Whole<DB> {
@@ -127,9 +147,41 @@ impl<DB: Database> Whole<DB> {
         self.connection.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
     }
 
-    /// Gives it back.
-    pub(super) fn done(mut self) {
-        drop(self.connection.take());
+    /// Ends its use after a whole answer: the tail goes on by it, where it leads to a server that
+    /// takes writes. Else it is given back, which closes it, for the next may lead elsewhere.
+    pub(super) fn done(mut self, leads_to: ServerIs) {
+        let Some(connection) = self.connection.take() else { return };
+        match leads_to {
+            ServerIs::Primary => {
+                let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = slot.replace((connection, self.taken));
+                drop(slot);
+                // Of another who read at the same time.
+                drop(before);
+            }
+            ServerIs::Standby => drop(connection),
+        }
+    }
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServerIs {
+    /// It takes writes.
+    Primary,
+    /// It does not.
+    Standby,
+}
+
+impl ServerIs {
+    /// Reads it from the first row of the tail.
+    pub(super) fn by<R: sqlx::Row>(rows: &[R]) -> Self
+    where
+        bool: sqlx::Type<R::Database> + for<'r> sqlx::Decode<'r, R::Database>,
+        &'static str: sqlx::ColumnIndex<R>,
+    {
+        let is_primary = |row: &R| row.try_get::<bool, _>("is_primary").unwrap_or(false);
+        if rows.first().is_some_and(is_primary) { Self::Primary } else { Self::Standby }
     }
 }
 
@@ -238,7 +290,8 @@ pub(super) async fn first<S: Server>(
         let made = time::timeout_at(deadline, connect.connect()).await;
         match made {
             Ok(Ok(mut connection)) => {
-                server.prepare(&mut connection).await?;
+                let prepared = time::timeout_at(deadline, server.prepare(&mut connection)).await;
+                prepared.map_err(|_| OpenError::NoAnswer(options.connection_wait))??;
                 return Ok(connection);
             }
             Ok(Err(error)) if !is_passing(&error) => return Err(OpenError::Server(error)),

@@ -13,8 +13,8 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use super::engine::{BATCH, Engine, LEADERS, Opened, check_server_url, tail_statement};
-use super::pools::{self, Pools, Server};
+use super::engine::{BATCH, Engine, LEADERS, Opened, TailOf, check_server_url, tail_statement};
+use super::pools::{self, Pools, Server, ServerIs};
 use super::{Connections, OpenError, Options, schema};
 
 /// The options that a URL may have: where the server is, and how its certificate is judged. Any
@@ -39,6 +39,9 @@ const SESSION: &str = "\
 /// Within a transaction that was begun before, the two times differ.
 const CHECK: &str = "SELECT 4207 AS answer, \
     now() = statement_timestamp() AND NOT pg_is_in_recovery() AS is_clean";
+
+/// The time of day, in microseconds.
+const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
 const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = seq + $1 WHERE id = 1 RETURNING seq";
 
@@ -72,7 +75,11 @@ impl Postgres {
         let connection =
             |pool: &sqlx::PgPool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         let (writers, readers) = (connection(&pools.writers), connection(&pools.readers));
-        let tail = tail_statement("NOT pg_is_in_recovery()", "$1");
+        let tail = tail_statement(&TailOf {
+            is_primary: "NOT pg_is_in_recovery()",
+            clock: CLOCK,
+            from: "$1",
+        });
         let engine = Box::new(Self { pools, writers: writers.clone(), tail });
         Ok(Opened { engine, writers, readers })
     }
@@ -164,7 +171,7 @@ impl Engine for Postgres {
     }
 
     fn clock(&self) -> &'static str {
-        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+        CLOCK
     }
 
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {
@@ -172,7 +179,7 @@ impl Engine for Postgres {
             let mut connection = self.pools.tail().await?;
             let query = sqlx::query(AssertSqlSafe(self.tail.as_str())).bind(from);
             let rows = query.fetch_all(connection.on()?).await?;
-            connection.done();
+            connection.done(ServerIs::by(&rows));
             Ok(rows)
         };
         let rows: Result<Vec<_>, sqlx::Error> = read.await;

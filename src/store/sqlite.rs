@@ -21,7 +21,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::commits::Commits;
-use super::engine::{Engine, Opened, tail_statement};
+use super::engine::{Engine, Opened, TailOf, tail_statement};
 use super::pools::Pools;
 use super::{Connections, OpenError, Options, schema};
 
@@ -31,6 +31,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many rows a connection's thread reads ahead of whoever asked, who wakes it for more: a start
 /// may read a hundred thousand.
 const ROWS_AHEAD: usize = 1000;
+
+/// The time of day, in microseconds.
+const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
 const TAKE_NUMBERS: &str = "UPDATE change_head SET seq = seq + ?1 WHERE id = 1 RETURNING seq";
 
@@ -91,9 +94,9 @@ impl Sqlite {
                 return Err(refused(error));
             }
         };
-        let pools = Pools { writers, readers, tail: pool(1).connect_lazy_with(read) };
+        let pools = Pools::of(writers, readers, pool(1).connect_lazy_with(read));
         let (writers, readers) = (connection(&pools.writers), connection(&pools.readers));
-        let tail = tail_statement("TRUE", "?1");
+        let tail = tail_statement(&TailOf { is_primary: "TRUE", clock: CLOCK, from: "?1" });
         let engine = Box::new(Self { pools, writer: writers.clone(), tail });
         Ok(Opened { engine, writers, readers })
     }
@@ -144,7 +147,7 @@ impl Engine for Sqlite {
     }
 
     fn clock(&self) -> &'static str {
-        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+        CLOCK
     }
 
     async fn read_changes(&self, from: i64) -> Result<Vec<QueryResult>, DbErr> {

@@ -41,3 +41,4 @@ mod sign_in;
 mod standby;
 mod support;
 mod survival;
+mod wall_clock;

@@ -268,3 +268,25 @@ async fn locks_a_name_on_every_replica() {
         assert!(alice.at(place).draft("operation").make().await.is_err());
     }
 }
+
+#[tokio::test]
+async fn decides_nothing_and_says_why_where_every_sync_outlasts_the_lease() {
+    let Some(world) = World::shared().await else { return };
+    let session = world.user("alice").await.sign_in().await;
+    assert_eq!(world.check(&session.operation).await, Verdict::Allow);
+    // Whatever is asked of the database comes back when the lease is over that it would have given.
+    world.clock().hurry(WAIT);
+    for _ in 0..3 {
+        let refused = world.check(&session.operation).answer().await.unwrap_err();
+        assert_eq!(refused, (Code::Unavailable, ErrorReason::StoreUnavailable));
+        assert!(refused.message.contains("longer than the lease"), "{refused:?}");
+        assert!(refused.retry_after.is_some());
+    }
+    let ready = world.management().get("/readyz").send().await;
+    assert_eq!(ready.status, 503, "{ready}");
+    assert!(ready.body.contains("longer than the lease (200 ms)"), "{ready}");
+
+    world.clock().hurry(Duration::ZERO);
+    assert_eq!(world.check(&session.operation).await, Verdict::Allow);
+    assert_eq!(world.management().get("/readyz").send().await.status, 200);
+}

@@ -5,13 +5,17 @@
 
 use std::sync::Arc;
 
-use super::{Knowledge, View};
+use super::{Knowledge, View, restless};
 use crate::domain::error::Error;
 use crate::domain::facts::{Fact, Facts, GrantFact, TokenFact};
 use crate::domain::identity::{Realm, Role, RoleId, User, UserId};
 use crate::domain::keys::KeyRing;
 use crate::domain::profile::Profiles;
 use crate::domain::token::{GrantId, TokenDigest};
+
+/// How many facts are read for one judgement: more than its token, its user and all of their roles.
+/// Each is read once, so this ends only what goes round in circles.
+const MOST_READS: usize = 1000;
 
 /// A fact that a judgement needs and that memory does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +150,7 @@ impl Knowledge {
     /// Judges with this view, reading what memory does not hold.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Unavailable`], also where it never has enough.
     pub async fn judge<T>(
         &self,
         view: &View,
@@ -154,7 +158,7 @@ impl Knowledge {
         mut judge: impl FnMut(&Sight<'_>) -> Result<T, Missing>,
     ) -> Result<T, Error> {
         let mut sight = Sight::new(view.facts(), &view.keys);
-        loop {
+        for _ in 0..MOST_READS {
             let missing = match judge(&sight) {
                 Ok(judged) => return Ok(judged),
                 Err(missing) => missing,
@@ -173,5 +177,6 @@ impl Knowledge {
                 }
             }
         }
+        Err(restless())
     }
 }

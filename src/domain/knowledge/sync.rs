@@ -1,13 +1,13 @@
 //! The tail: what keeps the facts in step with the database, and earns the lease.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
+use super::wall_clock::Clocks;
 use super::{Knowledge, Known};
 use crate::domain::clock::Instant;
 use crate::domain::error::Error;
@@ -18,13 +18,19 @@ use crate::domain::seal::MasterKey;
 use crate::domain::store::{KeyRow, Seq, Store, Tail, Terms};
 
 /// How long a call waits for a sync, and a sync for a page.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long everything may take to load.
 const LOAD_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often one sync loads everything, where the list of changes has no place for what it loaded.
 const MOST_LOADS: usize = 3;
+
+/// How many pages one sync reads: beyond it, the list grows faster than it is read.
+const MOST_PAGES: usize = 10_000;
+
+/// How often one sync announces what the database has forgotten.
+const MOST_ANNOUNCEMENTS: usize = 3;
 
 /// How often the tail is read during one lease.
 const SYNCS_PER_LEASE: u32 = 4;
@@ -34,21 +40,12 @@ impl Knowledge {
     /// never does; else it is for the caller to end it.
     pub async fn keep_up(self: &Arc<Self>) {
         let Lease::For(length) = self.lease else { return };
-        let mut lost = false;
+        let mut following = None;
         loop {
             self.clock.tick(length / SYNCS_PER_LEASE).await;
-            match self.sync().await {
-                Ok(_) if lost => {
-                    info!("the database answers again");
-                    lost = false;
-                }
-                Err(error) if !lost => {
-                    let cause = std::error::Error::source(&error);
-                    warn!(%error, cause, "the database does not answer; it is asked on");
-                    lost = true;
-                }
-                Ok(_) | Err(_) => {}
-            }
+            following.get_or_insert_with(|| self.conditions.follow());
+            // What it comes to is told where it is noted, for others sync as well.
+            drop(self.sync().await);
         }
     }
 
@@ -104,21 +101,27 @@ impl Knowledge {
     async fn tail(&self, turn: &mut Turn) -> Result<Terms, Error> {
         let began = self.clock.instant();
         let synced = self.read_tail(self.known.load_full()).await;
-        turn.last = Some(Last { began, terms: synced.as_ref().ok().copied() });
+        turn.last = Some(Last { began, terms: synced.as_ref().ok().map(|synced| synced.terms) });
         let outcome = if synced.is_ok() { "ok" } else { "failed" };
         metrics::counter!("tokend_syncs_total", "outcome" => outcome).increment(1);
-        self.failing.store(synced.is_err(), Ordering::Release);
-        if let Ok(terms) = synced {
-            *self.terms() = terms;
+        match synced {
+            Ok(Synced { terms, asked, answered }) => {
+                self.conditions.answered(asked, answered);
+                *self.terms() = terms;
+                Ok(terms)
+            }
+            Err(error) => {
+                self.conditions.failed(&error);
+                Err(error)
+            }
         }
-        synced
     }
 
     /// Reads the tail to its end, from what is known or from facts that are loaded anew, and takes
     /// the lease. New facts replace the old together with their lease.
-    async fn read_tail(&self, mut known: Arc<Known>) -> Result<Terms, Error> {
-        let mut loads = 0..MOST_LOADS;
-        loop {
+    async fn read_tail(&self, mut known: Arc<Known>) -> Result<Synced, Error> {
+        let (mut loads, mut announcements) = (0..MOST_LOADS, 0..MOST_ANNOUNCEMENTS);
+        for _ in 0..MOST_PAGES {
             let began = self.clock.instant();
             let suspensions = known.facts.suspensions();
             let page = self.page(known.facts.known_mark().seq).await?;
@@ -126,12 +129,14 @@ impl Knowledge {
                 Caught::Up if self.must_announce(page.terms) => {
                     // Lowered by hand too early, or a backup of before was restored.
                     warn!("the database forgot what this replica had announced");
+                    announcements.next().ok_or_else(forgetful)?;
                     self.store.announce_terms(self.lease.terms(self.loss)).await?;
                 }
                 Caught::Up => {
+                    let answered = self.clock.instant();
                     known.facts.take_lease(self.lease, began, suspensions);
                     self.known.store(known);
-                    return Ok(page.terms);
+                    return Ok(Synced { terms: page.terms, asked: began, answered });
                 }
                 // A page that came back full extends nothing.
                 Caught::Behind => {}
@@ -143,6 +148,7 @@ impl Knowledge {
                 }
             }
         }
+        Err(Error::Unavailable("the list of changes grows faster than it can be read".into()))
     }
 
     async fn load_anew(&self) -> Result<Known, Error> {
@@ -160,11 +166,25 @@ impl Knowledge {
 
     /// Reads a page of the changes, from this one on.
     pub(super) async fn page(&self, from: Seq) -> Result<Tail, Error> {
+        let asked = self.clock.now();
         match timeout(PATIENCE, self.store.changes_from(from)).await {
-            Ok(page) => Ok(page?),
+            Ok(page) => {
+                let page = page?;
+                let answered = self.clock.now();
+                self.wall_clock.compare(Clocks { asked, answered, database: page.clock });
+                Ok(page)
+            }
             Err(late) => Err(Error::Unavailable(late.into())),
         }
     }
+}
+
+/// What a sync came to that has read the tail to its end.
+struct Synced {
+    terms: Terms,
+    /// When its last page was asked for, and when it was here.
+    asked: Instant,
+    answered: Instant,
 }
 
 /// The turn at reading the tail, which one has at a time.
@@ -212,6 +232,10 @@ pub(super) fn open_keys(
 
 fn shared() -> Error {
     Error::Unavailable("the sync that others waited for has failed".into())
+}
+
+fn forgetful() -> Error {
+    Error::Unavailable("the database forgets what this replica announces".into())
 }
 
 fn lost() -> Error {

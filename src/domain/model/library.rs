@@ -152,6 +152,7 @@ impl Library {
             changes: rows.as_slice().iter().map(change).collect(),
             more: if is_full { More::Perhaps } else { More::No },
             terms: terms(longest_lease),
+            clock: Timestamp::from_micros(0),
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
+use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::WatchStream;
@@ -132,7 +133,7 @@ async fn drops_a_peer_that_never_speaks() {
 async fn does_not_wait_for_a_peer_that_never_spoke() {
     let long = Duration::from_hours(1);
     for limits in both(Limits { greeting: long, drain: long, ..Limits::default() }) {
-        let (health, shutdown) = (Health::new().await, CancellationToken::new());
+        let (health, shutdown) = (serving().await, CancellationToken::new());
         let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
         let silent = TcpStream::connect(address).await.unwrap();
         // Taken after the silent one.
@@ -146,13 +147,12 @@ async fn does_not_wait_for_a_peer_that_never_spoke() {
 #[tokio::test]
 async fn tells_watchers_that_it_stops_and_does_not_wait_for_them() {
     for limits in both(Limits { drain: Duration::from_hours(1), ..Limits::default() }) {
-        let (health, shutdown) = (Health::new().await, CancellationToken::new());
-        health.set_serving().await;
+        let (health, shutdown) = (serving().await, CancellationToken::new());
         let (address, served) = start(Routes::new(health.server()), limits, &shutdown).await;
         let mut watch = call(address, "Watch", "1H").await;
         let said = |status: u8| vec![0, 0, 0, 0, 2, 8, status];
         assert_eq!(watch.chunk().await.unwrap().unwrap(), said(1), "SERVING");
-        health.set_not_serving().await;
+        health.stop().await;
         assert_eq!(watch.chunk().await.unwrap().unwrap(), said(2), "NOT_SERVING");
         shutdown.cancel();
         assert_eq!(watch.chunk().await.unwrap(), None);
@@ -176,18 +176,36 @@ async fn waits_no_longer_than_it_may_for_a_call_that_is_stuck() {
 }
 
 #[tokio::test]
-async fn begins_as_not_serving() {
+async fn judges_anew_for_whoever_asks_and_tells_those_who_watch() {
     for limits in both(Limits::default()) {
-        let health = Health::new().await;
-        let routes = Routes::new(health.server());
-        let (address, _) = start(routes, limits, &CancellationToken::new()).await;
+        let can_serve = Arc::new(Mutex::new(ServingStatus::NotServing));
+        let judged = Arc::clone(&can_serve);
+        let health = Health::new(move || {
+            let judged = *judged.lock().unwrap();
+            async move { judged }
+        });
+        let health = health.await;
+        let (address, _) =
+            start(Routes::new(health.server()), limits, &CancellationToken::new()).await;
+        let said = |status: u8| vec![0, 0, 0, 0, 2, 8, status];
+        let mut watch = call(address, "Watch", "1H").await;
+        assert_eq!(watch.chunk().await.unwrap().unwrap(), said(2), "NOT_SERVING");
+        for (status, number) in [(ServingStatus::Serving, 1), (ServingStatus::NotServing, 2)] {
+            *can_serve.lock().unwrap() = status;
+            let mut answer = call(address, "Check", "10S").await;
+            assert_eq!(answer.chunk().await.unwrap().unwrap(), said(number), "{status}");
+            assert_eq!(watch.chunk().await.unwrap().unwrap(), said(number), "{status}");
+        }
+        health.stop().await;
+        *can_serve.lock().unwrap() = ServingStatus::Serving;
         let mut answer = call(address, "Check", "10S").await;
-        assert_eq!(
-            answer.chunk().await.unwrap().unwrap(),
-            &[0, 0, 0, 0, 2, 8, 2][..],
-            "NOT_SERVING"
-        );
+        assert_eq!(answer.chunk().await.unwrap().unwrap(), said(2), "it stops");
     }
+}
+
+/// Says that it serves.
+async fn serving() -> Health {
+    Health::new(|| async { ServingStatus::Serving }).await
 }
 
 /// Says on which thread it was called, and on which its connection is.

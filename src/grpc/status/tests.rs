@@ -28,6 +28,7 @@ fn all() -> Vec<Error> {
         Error::TooManyRevoked,
         Error::Busy { retry_after },
         Error::Unavailable(CAUSE.into()),
+        Error::NoLease(NoLease::Lost),
         Error::Internal(CAUSE.into()),
     ]
 }
@@ -52,7 +53,8 @@ fn due(error: &Error) -> (usize, Code, &'static str) {
         Error::TooManyRevoked => (14, Code::ResourceExhausted, "TOO_MANY_REVOKED"),
         Error::Busy { .. } => (15, Code::ResourceExhausted, "BUSY"),
         Error::Unavailable(_) => (16, Code::Unavailable, "STORE_UNAVAILABLE"),
-        Error::Internal(_) => (17, Code::Internal, "INTERNAL"),
+        Error::NoLease(_) => (17, Code::Unavailable, "STORE_UNAVAILABLE"),
+        Error::Internal(_) => (18, Code::Internal, "INTERNAL"),
     }
 }
 
@@ -61,8 +63,13 @@ fn says_of_each_error_what_the_contract_says() {
     for (at, error) in all().into_iter().enumerate() {
         let (place, code, reason) = due(&error);
         assert_eq!(at, place, "{error:?} stands twice, or another is missing");
-        let retries =
-            matches!(error, Error::RateLimited { .. } | Error::Busy { .. } | Error::Unavailable(_));
+        let retries = matches!(
+            error,
+            Error::RateLimited { .. }
+                | Error::Busy { .. }
+                | Error::Unavailable(_)
+                | Error::NoLease(_)
+        );
         let status = Status::from(error);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
@@ -92,6 +99,15 @@ fn names_the_permission_or_role_that_is_missing() {
         let details = Status::from(error).get_error_details();
         assert_eq!(details.error_info().unwrap().metadata[key], value);
     }
+}
+
+#[test]
+fn tells_a_database_that_is_too_far_away_from_one_that_is_gone() {
+    let second = Duration::from_secs(1);
+    let far = NoLease::TooFar { round_trip: second, lease: second / 2 };
+    let message = |fault| Status::from(Error::NoLease(fault)).message().to_owned();
+    assert!(message(far).contains("longer than the lease"));
+    assert!(!message(NoLease::Lost).contains("longer than the lease"));
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tokend::client::{CLIENT_ADDRESS, Upstream};
+use tokend::config::Settings;
 use tokend::pb;
 use tonic::Request;
 use tonic::transport::Endpoint;
@@ -141,6 +143,22 @@ fn lets_no_container_do_more_than_it_must() {
 }
 
 #[test]
+fn gives_each_server_the_time_that_its_stop_takes() {
+    if !shell::has(&["docker-compose"], "gives_each_server_the_time_that_its_stop_takes") {
+        return;
+    }
+    // What they are where no terminal is near.
+    let stop = Duration::from_secs(5) + Settings::default().shutdown.grace;
+    for (name, service) in FILES.into_iter().flat_map(services) {
+        if service.lines("image") == ["tokend:latest"] && service.lines("command") != ["migrate"] {
+            let given = service.lines("stop_grace_period").concat();
+            let given = humantime::parse_duration(&given).unwrap();
+            assert!(given > stop, "{name}: {given:?}");
+        }
+    }
+}
+
+#[test]
 fn makes_secrets_once() {
     let place = Place::new();
     let names = ["admin_password", "database_password", "database_url", "master_key"];
@@ -179,6 +197,9 @@ fn hands_the_builder_what_a_build_reads_and_nothing_else() {
     Running::start(cargo, "").ended().ok();
 }
 
+/// Where the proxy takes calls of the dialects, in its place.
+pub(super) const REST_SOCKET: &str = "rest.socket";
+
 /// The proxy as `deploy/haproxy.cfg` has it, with these servers in the place of the replicas.
 pub(super) struct Proxy {
     child: Child,
@@ -188,6 +209,15 @@ pub(super) struct Proxy {
 impl Proxy {
     /// Starts it before so many servers, which take turns in the places of three.
     pub(super) fn start(place: &Place, servers: &[&Running]) -> Self {
+        Self::start_with(place, servers, |text| text)
+    }
+
+    /// The same, with what `change` makes of its file.
+    pub(super) fn start_with(
+        place: &Place,
+        servers: &[&Running],
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         // The listener is handed over open, so that its port is known beforehand.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let grpc = format!("http://{}", listener.local_addr().unwrap());
@@ -201,7 +231,7 @@ impl Proxy {
         });
         let own = [
             ("bind :50051".to_owned(), "bind fd@0".to_owned()),
-            ("bind :8080".to_owned(), "bind unix@rest.socket".to_owned()),
+            ("bind :8080".to_owned(), format!("bind unix@{REST_SOCKET}")),
             ("bind 10.215.81.2:50052".to_owned(), "bind unix@shim.socket".to_owned()),
             // Played by nobody: it is down.
             (" rest:8080 port 8080".to_owned(), " 127.0.0.1:1 port 1".to_owned()),
@@ -211,7 +241,7 @@ impl Proxy {
             assert!(text.contains(&theirs), "{theirs}");
             text = text.replace(&theirs, &ours);
         }
-        place.write("haproxy.cfg", &text);
+        place.write("haproxy.cfg", &change(text));
         let mut command = Command::new("haproxy");
         command.args(["-db", "-f", "haproxy.cfg"]).current_dir(place.folder.path());
         command.stdin(Stdio::from(OwnedFd::from(listener)));

@@ -74,6 +74,7 @@ impl Place {
             .with("TOKEND__REST__LISTEN", any)
             .with("TOKEND__MANAGEMENT__LISTEN", any)
             .with("TOKEND__DATABASE__LOCK_WAIT", "50ms")
+            .with("TOKEND__SHUTDOWN__DELAY", "0s")
             // So that whatever shows a stack trace shows it here.
             .with("RUST_BACKTRACE", "1")
     }
@@ -82,6 +83,12 @@ impl Place {
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.retain(|(known, _)| *known != name);
         self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Without this in the environment.
+    fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| *known != name);
         self
     }
 

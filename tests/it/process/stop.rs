@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::{Place, SERVING, http};
+use super::{Place, Running, SERVING, http};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stops_though_a_watch_and_idle_connections_are_open() {
@@ -54,4 +54,63 @@ fn stops_a_shim_of_its_own_too() {
     let mut shim = place.start(&["rest", "--upstream", "http://127.0.0.1:9"], "");
     shim.wait_for(SERVING);
     assert_eq!(shim.stop().code, Some(0));
+}
+
+async fn readyz(server: &Running) -> (u16, String) {
+    let answer = http().get(format!("{}/readyz", server.url("management"))).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Asks for the public keys on a connection of its own, and answers the head.
+async fn keys(server: &Running) -> reqwest::Response {
+    let url = format!("{}/.well-known/jwks.json", server.url("rest"));
+    let answer = http().get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serves_everything_for_a_while_after_it_has_said_that_it_stops() {
+    // It does not come to its end within this test.
+    let place = Place::new().with("TOKEND__SHUTDOWN__DELAY", "1h");
+    let mut server = place.serve();
+    assert!(!keys(&server).await.headers().contains_key("connection"));
+    server.signal(Signal::TERM);
+    server.wait_for("still serving");
+
+    let (status, why) = readyz(&server).await;
+    assert_eq!((status, why.contains("stopping")), (503, true), "{why}");
+    for probe in [["--server", &server.url("grpc")], ["--management", &server.url("management")]] {
+        let [flag, url] = probe;
+        let sentence = place.run(&["healthcheck", flag, url]).sentence();
+        assert!(sentence.ends_with("is not ready"), "{sentence}");
+    }
+    // New connections are taken, and told to end.
+    for _ in 0..3 {
+        assert_eq!(keys(&server).await.headers()["connection"], "close");
+    }
+    let request = tokend::pb::GetPublicKeysRequest {};
+    assert!(server.upstream().keys.get_public_keys(request).await.is_ok());
+
+    // Who can't wait asks again.
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goes_on_to_its_end_once_the_delay_is_over() {
+    let place = Place::new().with("TOKEND__SHUTDOWN__DELAY", "1ms");
+    let ended = place.serve().stop();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stderr.iter().any(|line| line.contains("delay_seconds=0.001")), "{ended:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_five_seconds_where_no_terminal_is_near_and_nothing_is_set() {
+    let place = Place::on_sqlite().without("TOKEND__SHUTDOWN__DELAY");
+    let mut server = place.serve();
+    server.signal(Signal::TERM);
+    let line = server.wait_for("still serving");
+    assert!(line.contains("delay_seconds=5.0"), "{line}");
+    server.kill();
 }

@@ -234,6 +234,7 @@ fn settings(database: &Database) -> Settings {
         settings.keys.master_key = Some(MASTER_KEY.into());
     }
     settings.bootstrap.password = Some(ADMIN_PASSWORD.into());
+    settings.shutdown.delay = Some(Duration::ZERO);
     settings.passwords.memory_kib = 8;
     settings.passwords.iterations = 1;
     settings.passwords.threads = 1;

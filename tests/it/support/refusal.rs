@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
     pub(crate) fields: Vec<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) retry_after: Option<Duration>,
-    message: String,
+    pub(crate) message: String,
     details: Vec<u8>,
     /// The names of the headers and trailers.
     headers: Vec<String>,

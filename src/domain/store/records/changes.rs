@@ -74,6 +74,8 @@ pub struct Tail {
     pub more: More,
     /// What the replicas had announced when it was read.
     pub terms: Terms,
+    /// The database's own time of day when it was read.
+    pub clock: Timestamp,
 }
 
 /// How long replicas may go on without having heard of a change.

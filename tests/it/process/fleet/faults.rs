@@ -99,10 +99,7 @@ async fn stays_strict_while_the_way_to_the_database_stalls_and_breaks() {
         return;
     };
     let held = Held::shared(kind).await;
-    let (start, rest) = held.url().split_once('@').unwrap();
-    let (target, name) = rest.split_once('/').unwrap();
-    let proxy = Proxy::start(target.parse().unwrap()).await;
-    let through = format!("{start}@{}/{name}", proxy.address);
+    let (proxy, through) = Proxy::before(held.url()).await;
     let mut fleet = Fleet::start(held, 3, |at, place| {
         if at == 2 { place.with("TOKEND__DATABASE__URL", &through) } else { place }
     });

@@ -18,10 +18,12 @@ mod behind_proxy;
 mod calls;
 mod cases;
 pub(in crate::process) mod chance;
+mod distance;
 mod faults;
 mod killed;
 mod ledger;
 mod outage;
+mod probes;
 mod proxy;
 mod rounds;
 mod strict;
@@ -176,9 +178,12 @@ impl Replica {
             rest.split(' ').next().unwrap().trim_matches('"').parse().unwrap()
         };
         let (grpc, management) = (address("grpc"), address("management"));
-        let place = place
+        let mut place = place
             .with("TOKEND__GRPC__LISTEN", grpc.to_string())
             .with("TOKEND__MANAGEMENT__LISTEN", management.to_string());
+        if !line.contains("rest=\"off\"") {
+            place = place.with("TOKEND__REST__LISTEN", address("rest").to_string());
+        }
         Self { place, running: Some(running), grpc, management }
     }
 
@@ -194,6 +199,12 @@ impl Replica {
     /// Ends it without any notice.
     fn kill(&mut self) {
         block_in_place(|| self.running.take().expect("it runs").kill());
+    }
+
+    /// Asks it to stop, and waits for its end, which must be a clean one.
+    fn stop(&mut self) {
+        let ended = block_in_place(|| self.running.take().expect("it runs").stop());
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
     }
 
     /// Starts it again at the same addresses.
@@ -212,6 +223,30 @@ impl Replica {
             }
             panic!("the port {} stays taken", self.grpc);
         });
+    }
+
+    /// Where it speaks the dialects.
+    fn rest(&self) -> String {
+        self.running.as_ref().expect("it runs").address("rest")
+    }
+
+    /// What `/readyz` says: the status and the body.
+    async fn readyz(&self) -> (u16, String) {
+        let url = format!("http://{}/readyz", self.management);
+        let answer = http().get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Reads its log up to a line that holds these words.
+    fn wait_for(&mut self, words: &str) -> String {
+        block_in_place(|| self.running.as_mut().expect("it runs").wait_for(words))
+    }
+
+    /// How many lines of its log hold these words, as far as it was read and has come.
+    fn told(&mut self, words: &str) -> usize {
+        let running = self.running.as_mut().expect("it runs");
+        running.seen.extend(running.lines.try_iter());
+        running.seen.iter().filter(|line| line.contains(words)).count()
     }
 
     /// A counter of its metrics.

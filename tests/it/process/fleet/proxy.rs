@@ -1,12 +1,14 @@
 //! A way to a server that can be blocked and cut.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// Passes bytes on, in both directions. Dropped, it is gone.
 pub(super) struct Proxy {
@@ -19,6 +21,7 @@ pub(super) struct Proxy {
 struct State {
     stalls: bool,
     cuts: u64,
+    delay: Duration,
 }
 
 impl Proxy {
@@ -46,6 +49,20 @@ impl Proxy {
         self.state.send_modify(|state| state.stalls = false);
     }
 
+    /// Opens a way to the server of a database, and answers its URL by that way.
+    pub(super) async fn before(url: &str) -> (Self, String) {
+        let (start, rest) = url.split_once('@').unwrap();
+        let (target, name) = rest.split_once('/').unwrap();
+        let proxy = Self::start(target.parse().unwrap()).await;
+        let through = format!("{start}@{}/{name}", proxy.address);
+        (proxy, through)
+    }
+
+    /// Lets each answer of the server take this much longer from here on.
+    pub(super) fn delay(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
+    }
+
     /// Ends all connections.
     pub(super) fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
@@ -67,13 +84,17 @@ async fn link(client: TcpStream, target: SocketAddr, mut state: Receiver<State>)
     let (from_server, to_server) = server.into_split();
     let (up, down) = (state.clone(), state.clone());
     tokio::select! {
-        () = pump(from_client, to_server, up) => {}
-        () = pump(from_server, to_client, down) => {}
+        () = pump(from_client, to_server, (up, |_| Duration::ZERO)) => {}
+        () = pump(from_server, to_client, (down, |state| state.delay)) => {}
         _ = state.wait_for(|state| state.cuts != cuts) => {}
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: Receiver<State>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    (mut state, delay): (Receiver<State>, fn(&State) -> Duration),
+) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let count = match from.read(&mut buffer).await {
@@ -82,6 +103,10 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: Receiv
         };
         if state.wait_for(|state| !state.stalls).await.is_err() {
             return;
+        }
+        let delay = delay(&state.borrow());
+        if !delay.is_zero() {
+            sleep(delay).await;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
