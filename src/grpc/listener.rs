@@ -1,6 +1,7 @@
 //! The listener, and what it lets a peer do.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::num::NonZero;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,9 @@ mod cores;
 
 #[cfg(test)]
 mod tests;
+
+/// How long a connection that was made just before a shutdown may take to greet.
+const LAST_GREETING: Duration = Duration::from_secs(1);
 
 /// What keeps a listener from serving.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +121,8 @@ where
     S::Future: Send,
 {
     let open = Open::default();
-    let connections = Accepted::new(listener).map(move |stream| (stream, open.seat()));
+    let connections =
+        Accepted::new(listener, shutdown.clone()).map(move |stream| (stream, open.seat()));
     serve_connections(connections, service, limits, shutdown).await
 }
 
@@ -138,7 +143,7 @@ where
             .filter_map(|(stream, seat)| Some((TcpStream::from_std(stream).ok()?, seat)));
         serve_connections(connections, service(), limits, stop.clone())
     };
-    cores::serve(Accepted::new(listener), cores, shutdown, serve_one).await
+    cores::serve(Accepted::new(listener, shutdown), cores, serve_one).await
 }
 
 /// What a listener can serve.
@@ -155,6 +160,16 @@ impl<S> Served for S where
 {
 }
 
+/// Waits until a connection must have greeted: in so much time, and soon after a shutdown.
+async fn greeting_end(time: Duration, shutdown: CancellationToken) {
+    let stopping = async {
+        shutdown.cancelled().await;
+        sleep(LAST_GREETING).await;
+    };
+    // Late, or the server stops: the same for one who has not even spoken.
+    let _ = timeout(time, stopping).await;
+}
+
 /// Serves connections on the runtime that it is polled by, until they have ended after the shutdown.
 async fn serve_connections<S: Served>(
     connections: impl Stream<Item = (TcpStream, Seat)>,
@@ -167,7 +182,7 @@ where
 {
     let stop = shutdown.clone();
     let connections = connections.map(move |accepted| {
-        Connection::new(accepted, timeout(limits.greeting, stop.clone().cancelled_owned()))
+        Connection::new(accepted, greeting_end(limits.greeting, stop.clone()))
     });
     let served = Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
@@ -181,10 +196,12 @@ where
         // Without the grace that tonic has beside it: with one, it skips the GOAWAY and cuts the
         // connection with all of its calls.
         .max_connection_age(limits.connection_age)
-        .serve_with_incoming_shutdown(service, connections, shutdown.clone().cancelled_owned());
+        // The connections end with the shutdown, once those are taken that came before it: then the
+        // open ones are told to end. By a signal of its own it would drop the others.
+        .serve_with_incoming_shutdown(service, connections, pending());
     let drained = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(limits.drain).await;
+        sleep(limits.drain).await;
     };
     tokio::select! {
         result = served => Ok(result?),

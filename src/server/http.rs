@@ -26,6 +26,14 @@ use tracing::{debug, warn};
 /// How long the loop rests where the machine has no socket to give.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
 
+/// How long nobody must have come after the shutdown until the listener is closed, and how many are
+/// taken meanwhile at most.
+const QUIET: Duration = Duration::from_millis(50);
+const LAST: usize = 1024;
+
+/// How long a connection that was made just before the shutdown may take to ask for something.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// What a listener grants its clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -78,6 +86,12 @@ pub async fn serve(
     let _end_on_drop = end.clone().drop_guard();
     let server = Server { router, limits, shutdown: shutdown.clone(), end: end.clone() };
     while let Some((place, socket, peer)) = accept(&listener, &places, &shutdown).await {
+        connections.spawn(server.clone().drive(place, socket, peer));
+    }
+    // Those that have come before it, until nobody does: closed now, the listener would cut them off.
+    for _ in 0..LAST {
+        let next = accept(&listener, &places, &end);
+        let Ok(Some((place, socket, peer))) = timeout(QUIET, next).await else { break };
         connections.spawn(server.clone().drive(place, socket, peer));
     }
     drop(listener);
@@ -162,7 +176,7 @@ impl Server {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
         let bound = tokio::select! {
             _ = connection.as_mut() => return,
-            () = shutdown.cancelled() => limits.grace,
+            () = stopping(&shutdown, &under_way) => limits.grace,
             () = under_way.idle(limits.head_time, limits.idle_time) => limits.head_time,
         };
         connection.as_mut().graceful_shutdown();
@@ -171,6 +185,14 @@ impl Server {
             debug!(client.address = %peer, "a connection did not close; it is cut");
         }
     }
+}
+
+/// Waits for the shutdown, and then for the first request of a connection that has had none: closed
+/// at once, it would lose one that is on its way.
+async fn stopping(shutdown: &CancellationToken, under_way: &UnderWay) {
+    shutdown.cancelled().await;
+    // It has asked for nothing, then.
+    let _ = timeout(LAST_CALL, under_way.first()).await;
 }
 
 async fn answer(
@@ -215,16 +237,32 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 
 /// Counts the requests of one connection.
 #[derive(Clone)]
-struct UnderWay(Arc<watch::Sender<usize>>);
+struct UnderWay(Arc<watch::Sender<Count>>);
+
+/// How many there are now, and how many there were.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    now: usize,
+    ever: usize,
+}
 
 impl UnderWay {
     fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        Self(Arc::new(watch::Sender::new(Count::default())))
     }
 
     fn enter(&self) -> Counted {
-        self.0.send_modify(|count| *count = count.saturating_add(1));
+        self.0.send_modify(|count| {
+            count.now = count.now.saturating_add(1);
+            count.ever = count.ever.saturating_add(1);
+        });
         Counted(self.clone())
+    }
+
+    /// Waits until there was one.
+    async fn first(&self) {
+        // The sender is ours, so it is there.
+        let _ = self.0.subscribe().wait_for(|count| count.ever > 0).await;
     }
 
     /// Waits until nothing was under way for `later`, and at first for `first`: a client that says
@@ -233,7 +271,7 @@ impl UnderWay {
         let mut count = self.0.subscribe();
         let mut time = first;
         loop {
-            let is_busy = *count.borrow_and_update() > 0;
+            let is_busy = count.borrow_and_update().now > 0;
             if is_busy {
                 time = later;
             }
@@ -253,7 +291,7 @@ struct Counted(UnderWay);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.0.send_modify(|count| count.now = count.now.saturating_sub(1));
     }
 }
 

@@ -1,5 +1,6 @@
 //! A connection, dropped if it never speaks.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +9,6 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Timeout;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4), in bytes.
@@ -54,17 +53,26 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct Greeting {
     missing: usize,
-    end: Pin<Box<Timeout<WaitForCancellationFutureOwned>>>,
+    end: End,
+}
+
+/// When it must be there.
+struct End(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End")
+    }
 }
 
 impl Connection {
     /// Takes a connection whose peer must greet before the end.
     pub(super) fn new(
         (stream, seat): (TcpStream, Seat),
-        end: Timeout<WaitForCancellationFutureOwned>,
+        end: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let greeting = Greeting { missing: GREETING_BYTES, end: Box::pin(end) };
+        let greeting = Greeting { missing: GREETING_BYTES, end: End(Box::pin(end)) };
         Ok(Self { stream, _seat: seat, greeting: Some(greeting) })
     }
 }
@@ -91,7 +99,7 @@ impl AsyncRead for Connection {
             self.greeting = None;
         } else if polled.is_pending() {
             // Late, or the server stops: the same for one who has not even spoken.
-            let _ = ready!(greeting.end.as_mut().poll(cx));
+            ready!(greeting.end.0.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled

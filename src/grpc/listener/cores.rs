@@ -13,7 +13,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
-use tokio_util::sync::CancellationToken;
 
 use super::ServeError;
 use super::accepted::Accepted;
@@ -37,7 +36,6 @@ struct Core {
 pub(super) async fn serve<F>(
     accepted: Accepted,
     cores: NonZero<usize>,
-    shutdown: CancellationToken,
     serve_one: impl Fn(mpsc::UnboundedReceiver<Handed>) -> F + Clone + Send + 'static,
 ) -> Result<(), ServeError>
 where
@@ -53,8 +51,8 @@ where
         handles.push(Core { connections: sender, open: Open::default() });
     }
     tokio::select! {
+        // It ends after the shutdown, and with it what each thread is handed.
         () = hand_out(accepted, handles) => {}
-        () = shutdown.cancelled() => {}
         // Before the shutdown none ends but by a fault.
         Some(ended) = threads.join_next() => return ended.unwrap_or(Err(ServeError::BrokenOff)),
     }

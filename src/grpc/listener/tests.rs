@@ -208,6 +208,41 @@ async fn serving() -> Health {
     Health::new(|| async { ServingStatus::Serving }).await
 }
 
+#[tokio::test]
+async fn answers_those_who_had_come_before_the_shutdown() {
+    for limits in both(Limits::default()) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        // They wait in the kernel's queue, and ask once they are let in.
+        let mut sockets = Vec::new();
+        for _ in 0..20 {
+            sockets.push(TcpStream::connect(address).await.unwrap());
+        }
+        let routes = Routes::new(serving().await.server());
+        let service = move || routes.clone();
+        let serving = match NonZero::new(limits.cores) {
+            None => tokio::spawn(serve_here(listener, service(), limits, shutdown)),
+            Some(cores) => {
+                tokio::spawn(serve_on_cores(listener, service, (cores, limits), shutdown))
+            }
+        };
+        for socket in sockets {
+            let (mut h2, connection) = h2::client::handshake(socket).await.unwrap();
+            let driven = tokio::spawn(connection);
+            let request = http::Request::post("http://test/grpc.health.v1.Health/Check")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers");
+            let (answer, mut body) = h2.send_request(request.body(()).unwrap(), false).unwrap();
+            body.send_data(vec![0; 5].into(), true).unwrap();
+            assert_eq!(soon(answer).await.unwrap().status(), 200);
+            driven.abort();
+        }
+        soon(serving).await.unwrap().unwrap();
+    }
+}
+
 /// Says on which thread it was called, and on which its connection is.
 struct Where(Arc<Mutex<HashSet<ThreadId>>>);
 

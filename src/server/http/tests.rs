@@ -210,3 +210,34 @@ async fn leaves_no_connection_where_it_is_dropped() {
     server.done.abort();
     assert_eq!(read_to_end(socket).await, "");
 }
+
+#[tokio::test]
+async fn answers_those_who_had_come_before_the_shutdown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    // They wait in the kernel's queue, some of them with their request, and some send it in a moment.
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(REQUEST).await.unwrap();
+        sockets.push(socket);
+    }
+    let late = TcpStream::connect(address).await.unwrap();
+    let serving = serve(listener, says_peer(), limits(), shutdown);
+    let asking = async {
+        let mut answers = Vec::new();
+        for socket in sockets {
+            answers.push(read_to_end(socket).await);
+        }
+        let mut late = late;
+        late.write_all(REQUEST).await.unwrap();
+        answers.push(read_to_end(late).await);
+        answers
+    };
+    let ((), answers) = tokio::join!(serving, asking);
+    for answer in answers {
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}

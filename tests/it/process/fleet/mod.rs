@@ -25,6 +25,7 @@ mod ledger;
 mod outage;
 mod probes;
 mod proxy;
+mod restarts;
 mod rounds;
 mod strict;
 mod versions;
