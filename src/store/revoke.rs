@@ -9,7 +9,7 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _,
 };
 
-use super::changes::JTI;
+use super::changes::{GRANT, JTI};
 use super::convert::{micros, read};
 use super::cut::{count_live_tokens, cut};
 use super::entity::{grant, revocation, token};
