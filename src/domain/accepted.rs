@@ -6,10 +6,9 @@ use super::calls::{Bearer, TokenSummary};
 use super::clock::Timestamp;
 use super::facts::Noted;
 use super::identity::{Generation, Role, RoleName, User, UserId};
-use super::permission::{Asked, Permission, Reach};
+use super::permission::{Asked, Reach};
 use super::profile::Profile;
 use super::proven::ProvenJwt;
-use super::store::Proof;
 use super::token::{GrantId, RoleChoice, TokenDigest, TokenId, TokenKind};
 
 /// A token that is good, and all that a judgement needs of its user.
@@ -60,11 +59,6 @@ impl Accepted {
         by_role || anonymous_meets(self.anonymous.as_deref(), asked, reach)
     }
 
-    /// What its roles grant.
-    pub(super) fn permissions(&self) -> impl Iterator<Item = &Permission> {
-        self.roles.iter().flat_map(|role| &role.permissions)
-    }
-
     /// What a service is told of it. Nothing is copied that can be moved: every check comes by.
     pub(super) fn into_bearer(self) -> Bearer {
         let Self { id, kind, profile, grant, expires_at, user, mut roles, .. } = self;
@@ -72,16 +66,6 @@ impl Accepted {
         roles.dedup_by(|one, other| one.name == other.name);
         let profile = profile.name.clone();
         Bearer { token: TokenSummary { id, grant, profile, kind, roles, expires_at }, user }
-    }
-
-    /// What a mutation judges again.
-    pub(super) fn proof(&self) -> Proof {
-        Proof {
-            user: self.user.id,
-            generation: self.generation,
-            grant: Some(self.grant),
-            token: Some(self.id.clone()),
-        }
     }
 }
 

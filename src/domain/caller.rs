@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use super::accepted::Accepted;
+use super::authority::{Authority, Carries, Need, Rights};
 use super::calls::{Credential, Origin, PasswordCredential};
 use super::core::Core;
 use super::error::Error;
 use super::identity::{Realm, Role, User, UserId, UserState};
 use super::knowledge::Sight;
-use super::permission::{Asked, Permission, Reach};
+use super::permission::Permission;
 use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::{Actor, Audit, Order, Proof};
 use super::token::{RoleChoice, TokenId};
-
-/// What lets a user of the realm `default` act in the others.
-const EVERY_REALM: &str = "realm:manage";
 
 /// A caller who was proven.
 #[derive(Debug, Clone)]
@@ -49,18 +47,21 @@ impl Caller {
         self.user().is_some_and(|own| own.id == user)
     }
 
+    /// What they act with. `None`: the operator, who may do everything.
+    fn rights(&self) -> Option<Rights<'_>> {
+        let (user, roles, anonymous, self_only) = match self {
+            Self::Operator => return None,
+            Self::User(proven) => (&proven.user, &proven.roles, &proven.anonymous, false),
+            Self::Bearer(bearer) => {
+                (&bearer.user, &bearer.roles, &bearer.anonymous, bearer.profile.self_only)
+            }
+        };
+        let roles = roles.iter().map(|role| &**role).collect();
+        Some(Rights { realm: &user.realm, roles, anonymous: anonymous.as_deref(), self_only })
+    }
+
     fn may(&self, permission: &'static str) -> bool {
-        let asked = Asked::of(permission);
-        match self {
-            Self::Operator => true,
-            Self::Bearer(bearer) => bearer.meets(&asked, None),
-            Self::User(proven) => proven
-                .roles
-                .iter()
-                .chain(&proven.anonymous)
-                .flat_map(|role| &role.permissions)
-                .any(|held| held.meets(&asked, Reach::OthersResource)),
-        }
+        self.rights().is_none_or(|rights| rights.may(permission))
     }
 
     /// Lets the caller go on if they have the permission.
@@ -78,7 +79,7 @@ impl Caller {
     /// Whether the caller may act in this realm: their own, or from `default` with
     /// `realm:manage` any.
     pub(super) fn reaches(&self, realm: &Realm) -> bool {
-        self.reaches_all() || self.user().is_some_and(|user| user.realm == *realm)
+        self.rights().is_none_or(|rights| rights.reaches(realm))
     }
 
     /// Lets the caller act in a realm if they have the permission and reach it.
@@ -86,26 +87,35 @@ impl Caller {
     /// # Errors
     /// [`Error::PermissionMissing`].
     pub(super) fn need_in(&self, realm: &Realm, permission: &'static str) -> Result<(), Error> {
-        if self.may(permission) && self.reaches(realm) {
-            Ok(())
-        } else {
-            Err(Error::PermissionMissing(permission.to_owned()))
+        match self.rights() {
+            None => Ok(()),
+            Some(rights) => Ok(rights.need_in(realm, permission)?),
         }
     }
 
     /// Whether the caller may act in every realm.
     pub(super) fn reaches_all(&self) -> bool {
-        self.user()
-            .is_none_or(|user| user.realm.as_str() == Realm::DEFAULT && self.may(EVERY_REALM))
+        self.rights().is_none_or(|rights| rights.reaches_all())
     }
 
     /// Whether the caller may do this to what is this user's: it is their own and the token that
     /// they call with was not narrowed to manage itself alone, or they have the permission.
     pub(super) fn owns_or_may(&self, owner: &User, permission: &'static str) -> bool {
-        if self.is(owner.id) && !self.is_narrowed() {
-            return true;
+        self.needs_to_touch(owner, permission).is_some()
+    }
+
+    /// What they need to do this to what is this user's: nothing, where it is their own. `None`:
+    /// they may not.
+    pub(super) fn needs_to_touch(
+        &self,
+        owner: &User,
+        permission: &'static str,
+    ) -> Option<Vec<Need>> {
+        if self.is(owner.id) && self.carries() == Carries::AllRoles {
+            return Some(vec![]);
         }
-        self.reaches(&owner.realm) && self.may(permission)
+        let may = self.reaches(&owner.realm) && self.may(permission);
+        may.then(|| vec![Need::permission(permission, &owner.realm)])
     }
 
     /// Whether this is the very token that the caller presents.
@@ -116,14 +126,14 @@ impl Caller {
         }
     }
 
-    fn is_narrowed(&self) -> bool {
+    fn carries(&self) -> Carries {
         match self {
-            Self::Operator | Self::User(_) => false,
-            Self::Bearer(bearer) => bearer.choice != RoleChoice::Inherit,
+            Self::Bearer(bearer) if bearer.choice != RoleChoice::Inherit => Carries::ChosenRoles,
+            Self::Operator | Self::User(_) | Self::Bearer(_) => Carries::AllRoles,
         }
     }
 
-    /// Lets the caller give these permissions away if they hold them all.
+    /// Lets the caller go on if they hold all of these permissions.
     ///
     /// # Errors
     /// [`Error::PermissionMissing`], for the first that they do not hold.
@@ -131,15 +141,9 @@ impl Caller {
         &self,
         given: impl IntoIterator<Item = &'a Permission>,
     ) -> Result<(), Error> {
-        let held: Vec<&Permission> = match self {
-            Self::Operator => return Ok(()),
-            Self::Bearer(bearer) => bearer.permissions().collect(),
-            Self::User(proven) => proven.roles.iter().flat_map(|role| &role.permissions).collect(),
-        };
-        let lacking = given.into_iter().find(|given| !held.iter().any(|held| held.includes(given)));
-        match lacking {
+        match self.rights() {
             None => Ok(()),
-            Some(permission) => Err(Error::PermissionMissing(permission.to_string())),
+            Some(rights) => Ok(rights.need_to_hold(given)?),
         }
     }
 
@@ -147,17 +151,18 @@ impl Caller {
         self.user().map_or(Actor::Operator, |user| Actor::User(user.id))
     }
 
-    fn proof(&self) -> Option<Proof> {
-        match self {
-            Self::Operator => None,
-            Self::Bearer(bearer) => Some(bearer.proof()),
-            Self::User(proven) => Some(Proof {
-                user: proven.user.id,
-                generation: proven.user.generation,
-                grant: None,
-                token: None,
-            }),
-        }
+    fn proof(&self, needs: Vec<Need>) -> Option<Proof> {
+        let (user, generation, grant, token) = match self {
+            Self::Operator => return None,
+            Self::User(ProvenUser { user, .. }) => (user.id, user.generation, None, None),
+            Self::Bearer(bearer) => {
+                let (grant, token) = (bearer.grant, bearer.id.clone());
+                (bearer.user.id, bearer.generation, Some(grant), Some(token))
+            }
+        };
+        let rights = self.rights()?;
+        let authority = Authority::new(user, &rights, self.carries(), needs);
+        Some(Proof { user, generation, grant, token, authority })
     }
 }
 
@@ -240,23 +245,31 @@ impl Core {
     }
 
     /// What goes with a mutation that this caller asks for.
-    pub(super) fn order(&self, caller: &Caller, origin: &Origin, audit: AuditOf) -> Order {
-        let AuditOf { action, realm, target } = audit;
+    pub(super) fn order(&self, caller: &Caller, origin: &Origin, intent: Intent) -> Order {
+        let Intent { action, realm, target, needs } = intent;
         let record = self.audit(action, caller.actor(), origin.address);
-        let realm = realm.or_else(|| caller.user().map(|user| user.realm.clone()));
-        Order { proof: caller.proof(), audit: Audit { realm, target, ..record } }
+        Order { proof: caller.proof(needs), audit: Audit { realm: Some(realm), target, ..record } }
     }
 }
 
-/// What a record tells of.
-pub(super) struct AuditOf {
-    pub(super) action: &'static str,
-    pub(super) realm: Option<Realm>,
-    pub(super) target: String,
+/// What a caller is about to do: what is remembered of it, and what they need for it.
+pub(super) struct Intent {
+    action: &'static str,
+    realm: Realm,
+    target: String,
+    needs: Vec<Need>,
 }
 
-impl AuditOf {
-    pub(super) fn new(action: &'static str, realm: &Realm, target: &impl ToString) -> Self {
-        Self { action, realm: Some(realm.clone()), target: target.to_string() }
+impl Intent {
+    /// To do this to a target in a realm. Whatever the call was let through by goes into `needs`:
+    /// it is judged again in the transaction. What the caller was proven by is, too, and need not
+    /// be named.
+    pub(super) fn new(
+        action: &'static str,
+        realm: &Realm,
+        target: &impl ToString,
+        needs: Vec<Need>,
+    ) -> Self {
+        Self { action, realm: realm.clone(), target: target.to_string(), needs }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::caller::{AuditOf, Caller};
+use super::authority::Need;
+use super::caller::{Caller, Intent};
 use super::calls::{
     CreateUser, FinalNewline, NewPassword, Origin, Page, PageRequest, PasswordCredential,
     SetPassword, SetUserRoles, UpdateUser, UserTarget, UserView, Wait,
@@ -13,12 +14,19 @@ use super::calls::{
 use super::core::Core;
 use super::error::{Error, Faults};
 use super::identity::{
-    Generation, Realm, Role, RoleId, RoleName, User, UserId, UserState, Username, parse_text,
+    Generation, Realm, RoleId, RoleName, User, UserId, UserState, Username, parse_text,
 };
 use super::issue::read_role_names;
 use super::password::{self, Password};
 use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::{Inserted, NamePage, NewUser, PasswordHash, PasswordUpdate, UserUpdate};
+
+const CREATE: &str = "user:create";
+const UPDATE: &str = "user:update";
+const UNLOCK: &str = "user:unlock";
+const SET_PASSWORD: &str = "user:set-password";
+const DELETE: &str = "user:delete";
+const SET_ROLES: &str = "user:set-roles";
 
 /// A way to sign in that was read.
 enum Credential {
@@ -53,11 +61,12 @@ impl Core {
             return Err(Error::internal("a fault was not named"));
         };
         let caller = self.caller(origin).await?;
-        caller.need_in(&realm, "user:create")?;
+        caller.need_in(&realm, CREATE)?;
         let password_hash = self.hash_credential(origin, password).await?;
         let caller = self.caller_now(origin, caller).await?;
-        caller.need_in(&realm, "user:create")?;
-        let roles = self.roles_to_give(&caller, &realm, (&roles, &BTreeSet::new())).await?;
+        caller.need_in(&realm, CREATE)?;
+        let roles = self.find_roles(&realm, &roles).await?;
+        let needs = vec![Need::permission(CREATE, &realm), Need::Give(roles.clone())];
         let now = self.now();
         let user = User {
             id: UserId(self.random.uuid(now)?),
@@ -66,11 +75,12 @@ impl Core {
             display_name,
             state: UserState::Active,
             generation: Generation(1),
-            roles: roles.iter().map(|role| role.id).collect(),
+            roles,
             created_at: now,
             updated_at: now,
         };
-        let order = self.order(&caller, origin, AuditOf::new("user.create", &user.realm, &user.id));
+        let intent = Intent::new("user.create", &user.realm, &user.id, needs);
+        let order = self.order(&caller, origin, intent);
         let new = NewUser { user: user.clone(), username, password_hash };
         let store = Arc::clone(&self.store);
         let inserted = self
@@ -150,7 +160,8 @@ impl Core {
     /// Changes a user's state or display name.
     ///
     /// # Errors
-    /// As [`Self::get_user`].
+    /// As [`Self::get_user`]; [`Error::PermissionMissing`], too, for what the user holds and the
+    /// caller does not.
     pub async fn update_user(
         &self,
         origin: &Origin,
@@ -163,8 +174,8 @@ impl Core {
         let id = faults.take("user_id", UserId::parse(&user));
         faults.finish()?;
         let id = id.ok_or(Error::UserNotFound)?;
-        let (caller, user) = self.managed(origin, id, "user:update").await?;
-        let order = self.order(&caller, origin, AuditOf::new("user.update", &user.realm, &id));
+        let (caller, user) = self.managed(origin, id, UPDATE).await?;
+        let order = self.order(&caller, origin, to_manage("user.update", &user, UPDATE));
         let update = UserUpdate { id, state, display_name, at: self.now() };
         let store = Arc::clone(&self.store);
         let user = self
@@ -178,11 +189,11 @@ impl Core {
     /// Lifts the locks of a user.
     ///
     /// # Errors
-    /// As [`Self::get_user`].
+    /// As [`Self::update_user`].
     pub async fn unlock_user(&self, origin: &Origin, user: &str) -> Result<(), Error> {
         let id = UserId::parse(user).map_err(|fault| Error::field("user_id", fault))?;
-        let (caller, user) = self.managed(origin, id, "user:unlock").await?;
-        let order = self.order(&caller, origin, AuditOf::new("user.unlock", &user.realm, &id));
+        let (caller, user) = self.managed(origin, id, UNLOCK).await?;
+        let order = self.order(&caller, origin, to_manage("user.unlock", &user, UNLOCK));
         let store = Arc::clone(&self.store);
         self.knowledge.commit(Wait::Skip, async move { store.unlock_user(id, &order).await }).await
     }
@@ -190,32 +201,38 @@ impl Core {
     /// Sets a password and ends the user's grants. Answers how many.
     ///
     /// # Errors
-    /// As [`Self::get_user`]; [`Error::BadCredentials`] where the old password is wrong.
+    /// As [`Self::update_user`]; [`Error::BadCredentials`] where the old password is wrong.
     pub async fn set_password(&self, origin: &Origin, request: SetPassword) -> Result<u32, Error> {
         let SetPassword { user, password, old_password, personal_tokens, wait } = request;
         let mut faults = Faults::default();
         let password = read_credential(&mut faults, &password);
         faults.finish()?;
         let password = password.ok_or_else(|| Error::internal("a fault was not named"))?;
+        let imported = matches!(password, Credential::Hash(_));
         let caller = self.caller(origin).await?;
-        let user = self.owner_or_caller(&caller, &user, "user:set-password").await?;
-        if matches!(password, Credential::Hash(_)) {
+        let user = self.owner_or_caller(&caller, &user, SET_PASSWORD).await?;
+        if imported {
             // Each sign-in pays what the hash costs: not for everybody to choose.
-            caller.need("user:set-password")?;
+            caller.need(SET_PASSWORD)?;
         }
         if caller.is(user.id) {
             self.prove_old_password(origin, &user, old_password).await?;
         } else {
+            // Before the hash is paid for.
             self.need_all_of(&caller, &user).await?;
         }
         let password_hash = self.hash_credential(origin, password).await?;
         let caller = self.caller_now(origin, caller).await?;
-        if !caller.is(user.id) {
-            caller.need("user:set-password")?;
-            self.need_all_of(&caller, &user).await?;
+        let missing = || Error::PermissionMissing(SET_PASSWORD.to_owned());
+        let mut needs = caller.needs_to_touch(&user, SET_PASSWORD).ok_or_else(missing)?;
+        if imported {
+            needs.push(Need::permission(SET_PASSWORD, &user.realm));
         }
-        let order =
-            self.order(&caller, origin, AuditOf::new("user.set-password", &user.realm, &user.id));
+        if !caller.is(user.id) {
+            needs.push(Need::Manage(user.id));
+        }
+        let intent = Intent::new("user.set-password", &user.realm, &user.id, needs);
+        let order = self.order(&caller, origin, intent);
         let update =
             PasswordUpdate { user: user.id, password_hash, personal_tokens, at: self.now() };
         let store = Arc::clone(&self.store);
@@ -253,28 +270,30 @@ impl Core {
     /// Removes a user with all of their tokens.
     ///
     /// # Errors
-    /// As [`Self::get_user`].
+    /// As [`Self::update_user`].
     pub async fn delete_user(&self, origin: &Origin, user: &str, wait: Wait) -> Result<(), Error> {
         let id = UserId::parse(user).map_err(|fault| Error::field("user_id", fault))?;
-        let (caller, user) = match self.managed(origin, id, "user:delete").await {
+        let (caller, user) = match self.managed(origin, id, DELETE).await {
             // Whoever deleted them may have died before all had heard of it.
             Err(Error::UserNotFound) => {
                 self.knowledge.catch_up(wait).await?;
-                self.managed(origin, id, "user:delete").await?
+                self.managed(origin, id, DELETE).await?
             }
             managed => managed?,
         };
-        let order = self.order(&caller, origin, AuditOf::new("user.delete", &user.realm, &id));
+        let order = self.order(&caller, origin, to_manage("user.delete", &user, DELETE));
         let store = Arc::clone(&self.store);
         let was_there =
             self.knowledge.commit(wait, async move { store.delete_user(id, &order).await }).await?;
         if was_there { Ok(()) } else { Err(Error::UserNotFound) }
     }
 
-    /// Sets which roles a user has.
+    /// Sets which roles a user has. Where these are the roles that they have, nothing is done, and
+    /// that takes no more than the permission.
     ///
     /// # Errors
-    /// As [`Self::get_user`]; [`Error::RoleNotFound`].
+    /// As [`Self::update_user`]; [`Error::RoleNotFound`]; [`Error::RoleNotHeld`] for a role that is
+    /// new to the user and grants what the caller does not hold.
     pub async fn set_user_roles(
         &self,
         origin: &Origin,
@@ -286,10 +305,11 @@ impl Core {
         let id = faults.take("user_id", UserId::parse(&user));
         faults.finish()?;
         let id = id.ok_or(Error::UserNotFound)?;
-        let (caller, user) = self.managed(origin, id, "user:set-roles").await?;
-        let roles = self.roles_to_give(&caller, &user.realm, (&roles, &user.roles)).await?;
-        let order = self.order(&caller, origin, AuditOf::new("user.set-roles", &user.realm, &id));
-        let ids: BTreeSet<RoleId> = roles.iter().map(|role| role.id).collect();
+        let (caller, user) = self.managed(origin, id, SET_ROLES).await?;
+        let ids = self.find_roles(&user.realm, &roles).await?;
+        let needs = vec![Need::permission(SET_ROLES, &user.realm), Need::SetRoles(id, ids.clone())];
+        let order =
+            self.order(&caller, origin, Intent::new("user.set-roles", &user.realm, &id, needs));
         let store = Arc::clone(&self.store);
         let user = self
             .knowledge
@@ -299,7 +319,8 @@ impl Core {
         self.user_view(user).await
     }
 
-    /// Lets the caller act on a user by permission; it does not help that it is themselves.
+    /// Lets the caller act on a user by permission; it does not help that it is themselves. Whether
+    /// the user is stronger than the caller is judged with the rest of [`to_manage`].
     async fn managed(
         &self,
         origin: &Origin,
@@ -315,24 +336,17 @@ impl Core {
         Ok((caller, user))
     }
 
-    /// Finds roles by name; of those that are new to the user, the caller must hold all that they
-    /// grant.
-    async fn roles_to_give(
+    /// Finds roles by name.
+    async fn find_roles(
         &self,
-        caller: &Caller,
         realm: &Realm,
-        (names, had): (&BTreeSet<RoleName>, &BTreeSet<RoleId>),
-    ) -> Result<Vec<Role>, Error> {
+        names: &BTreeSet<RoleName>,
+    ) -> Result<BTreeSet<RoleId>, Error> {
         let roles = self.store.find_roles(realm, names).await?;
-        if let Some(lacking) = names.iter().find(|name| roles.iter().all(|r| r.name != **name)) {
-            return Err(Error::RoleNotFound(lacking.to_string()));
+        match names.iter().find(|name| roles.iter().all(|role| role.name != **name)) {
+            None => Ok(roles.into_iter().map(|role| role.id).collect()),
+            Some(lacking) => Err(Error::RoleNotFound(lacking.to_string())),
         }
-        for role in roles.iter().filter(|role| !had.contains(&role.id)) {
-            caller
-                .need_to_hold(&role.permissions)
-                .map_err(|_| Error::RoleNotHeld(role.name.to_string()))?;
-        }
-        Ok(roles)
     }
 
     async fn hash_credential(
@@ -358,6 +372,12 @@ impl Core {
         let roles = self.roles(&view, user.roles.iter().copied()).await?;
         Ok(UserView { roles: super::accepted::sorted_names(&roles), user })
     }
+}
+
+/// To act on a user, who must be no stronger than the caller: one rule for all that manages users.
+fn to_manage(action: &'static str, user: &User, permission: &'static str) -> Intent {
+    let needs = vec![Need::permission(permission, &user.realm), Need::Manage(user.id)];
+    Intent::new(action, &user.realm, &user.id, needs)
 }
 
 fn read_credential(faults: &mut Faults, password: &NewPassword) -> Option<Credential> {

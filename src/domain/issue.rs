@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::accepted::Accepted;
-use super::caller::{AuditOf, Caller};
+use super::authority::Need;
+use super::caller::{Caller, Intent};
 use super::calls::{
     CreateFor, CreateToken, Created, Credential, Lifetime, Origin, PasswordCredential, Wait,
 };
@@ -18,6 +19,8 @@ use super::profile::{Life, Profile, RefreshPolicy};
 use super::sign_in::{CredentialPlace, PasswordCheck};
 use super::store::NewTokens;
 use super::token::{Grant, GrantId, RoleChoice, TokenId, TokenKind};
+
+const CREATE: &str = "token:create";
 
 /// The most roles of a user or a token: a JWT carries those that were chosen for it.
 const MOST_ROLES: usize = 64;
@@ -41,6 +44,8 @@ struct Holder {
     grant: Option<Grant>,
     /// The personal token that it dies with.
     parent: Option<TokenId>,
+    /// What the caller needs for it.
+    needs: Vec<Need>,
 }
 
 impl Core {
@@ -56,11 +61,14 @@ impl Core {
         request: CreateToken,
     ) -> Result<Created, Error> {
         let wish = self.read_wish(&request)?;
-        let holder = self.holder(origin, &request.credential, &wish.profile).await?;
-        if wish.profile.requires_role && holder.user.roles.is_empty() {
-            return Err(Error::UserWithoutRole);
+        let mut holder = self.holder(origin, &request.credential, &wish.profile).await?;
+        if wish.profile.requires_role {
+            if holder.user.roles.is_empty() {
+                return Err(Error::UserWithoutRole);
+            }
+            holder.needs.push(Need::AnyOf(holder.user.roles.clone()));
         }
-        let choice = self.choose_roles(&holder, wish.roles.as_ref()).await?;
+        let choice = self.choose_roles(&mut holder, wish.roles.as_ref()).await?;
         let now = self.now();
         let expires_at =
             lifetime::expiry(&wish.profile, wish.lifetime, holder.grant.as_ref(), now)?;
@@ -177,6 +185,7 @@ impl Core {
                     choice: RoleChoice::Inherit,
                     grant: None,
                     parent: None,
+                    needs: vec![],
                 })
             }
             Credential::Bearer { secret, realm } => {
@@ -193,10 +202,11 @@ impl Core {
         profile: &Profile,
     ) -> Result<Holder, Error> {
         let caller = Caller::Bearer(Box::new(accepted.clone()));
-        caller.need("token:create")?;
+        caller.need(CREATE)?;
         if profile.realm.as_ref().is_some_and(|realm| *realm != accepted.user.realm) {
-            return Err(Error::PermissionMissing("token:create".to_owned()));
+            return Err(Error::PermissionMissing(CREATE.to_owned()));
         }
+        let needs = vec![Need::permission(CREATE, &accepted.user.realm)];
         // A personal token has a grant of its own, so that it survives a sign-out.
         let grant = match profile.kind {
             TokenKind::Personal => None,
@@ -213,6 +223,7 @@ impl Core {
             caller,
             grant,
             parent,
+            needs,
         })
     }
 
@@ -253,14 +264,14 @@ impl Core {
         let generation = user.generation;
         let choice = RoleChoice::Inherit;
         let user = Arc::new(user);
-        Ok(Holder { caller, user, generation, choice, grant: None, parent: None })
+        Ok(Holder { caller, user, generation, choice, grant: None, parent: None, needs: vec![] })
     }
 
-    /// The roles of a new token: those chosen, each of which its holder has now; or what the
-    /// holder passes on.
+    /// The roles of a new token: those chosen, each of which its holder has now and must have when
+    /// it is written; or what the holder passes on.
     async fn choose_roles(
         &self,
-        holder: &Holder,
+        holder: &mut Holder,
         chosen: Option<&BTreeSet<RoleName>>,
     ) -> Result<RoleChoice, Error> {
         let Some(names) = chosen else { return Ok(holder.choice.clone()) };
@@ -272,7 +283,10 @@ impl Core {
         if let Some(lacking) = names.iter().find(|name| !is_held(name)) {
             return Err(Error::RoleNotHeld(lacking.to_string()));
         }
-        Ok(RoleChoice::only(roles.iter().map(|role| role.id)))
+        let choice = RoleChoice::only(roles.iter().map(|role| role.id));
+        let roles = roles.into_iter().map(|role| (role.id, role.name)).collect();
+        holder.needs.push(Need::Choose(roles));
+        Ok(choice)
     }
 
     fn new_grant(
@@ -335,8 +349,9 @@ impl Core {
         let new_grant = holder.grant.is_none().then_some(grant);
         let tokens = std::iter::once(&token).chain(&refresh).map(|(row, _)| row.clone()).collect();
         let new = NewTokens { grant: new_grant, tokens, max_live };
-        let audit = AuditOf::new("token.create", &holder.user.realm, &token.0.id);
-        let order = self.order(&holder.caller, origin, audit);
+        let (realm, needs) = (&holder.user.realm, holder.needs.clone());
+        let intent = Intent::new("token.create", realm, &token.0.id, needs);
+        let order = self.order(&holder.caller, origin, intent);
         let store = Arc::clone(&self.store);
         self.knowledge
             .commit(Wait::Skip, async move { store.insert_tokens(&new, &order).await })

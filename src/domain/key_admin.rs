@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::caller::{AuditOf, Caller};
+use super::authority::Need;
+use super::caller::{Caller, Intent};
 use super::calls::{Origin, PublicKey, SigningKeyView, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
@@ -13,6 +14,9 @@ use super::keys::{self, NewKey};
 use super::profile::{Algorithm, Format, Life};
 use super::store::{Actor, Audit, KeyChange, KeyPurpose, KeyRow, KeyState, Order};
 use super::token::KeyId;
+
+const ROTATE: &str = "key:rotate";
+const RETIRE: &str = "key:retire";
 
 /// How much longer than its tokens a key is kept.
 const SLACK: Duration = Duration::from_hours(24);
@@ -64,10 +68,10 @@ impl Core {
         let Format::Jwt { algorithm, .. } = profile.format else {
             return Err(Error::field("profile", "makes tokens that no key signs"));
         };
-        let caller = self.key_keeper(origin, "key:rotate").await?;
+        let caller = self.key_keeper(origin, ROTATE).await?;
         let name = profile.name.as_str();
         let old = self.knowledge.keys().signing(name)?.id.clone();
-        let order = self.key_order(&caller, origin, ("key.rotate", &old));
+        let order = self.key_order(&caller, origin, ("key.rotate", ROTATE, &old));
         let new = self.generate(name, algorithm).await?;
         self.replace((old, KeyState::Verifying), new, order, wait).await
     }
@@ -83,9 +87,9 @@ impl Core {
         wait: Wait,
     ) -> Result<SigningKeyView, Error> {
         let id = KeyId::parse(id).map_err(|fault| Error::field("key_id", fault))?;
-        let caller = self.key_keeper(origin, "key:retire").await?;
+        let caller = self.key_keeper(origin, RETIRE).await?;
         let row = self.find_signing_key(&id).await?.ok_or(Error::KeyNotFound)?;
-        let order = self.key_order(&caller, origin, ("key.retire", &id));
+        let order = self.key_order(&caller, origin, ("key.retire", RETIRE, &id));
         let profile = self.settings.profiles.find(&row.profile).map(|profile| profile.format);
         match (row.state, profile) {
             (KeyState::Active, Some(Format::Jwt { algorithm, .. })) => {
@@ -236,9 +240,11 @@ impl Core {
         &self,
         caller: &Caller,
         origin: &Origin,
-        (action, key): (&'static str, &KeyId),
+        (action, permission, key): (&'static str, &'static str, &KeyId),
     ) -> Order {
-        self.order(caller, origin, AuditOf::new(action, &Realm::default(), &key))
+        let realm = Realm::default();
+        let needs = vec![Need::permission(permission, &realm)];
+        self.order(caller, origin, Intent::new(action, &realm, key, needs))
     }
 }
 

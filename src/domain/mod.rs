@@ -1,6 +1,7 @@
 //! The rules. Knows no wire and no database.
 
 mod accepted;
+pub mod authority;
 mod authorize;
 mod caller;
 pub mod calls;

@@ -1,5 +1,6 @@
 //! Permissions: what a role grants, and whether a set of grants meets what is asked.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -47,7 +48,8 @@ impl Permission {
         self.pattern().ends_with('*')
     }
 
-    fn is_self_only(&self) -> bool {
+    /// Whether it ends in `@self`.
+    pub(super) fn is_self_only(&self) -> bool {
         self.pattern < self.text.len()
     }
 
@@ -167,6 +169,64 @@ impl PermissionSet {
     }
 }
 
+/// What somebody may give away: what they hold, arranged so that one of many is found in a few
+/// steps, for there may be tens of thousands.
+#[derive(Debug, Default)]
+pub(super) struct Holdings<'a> {
+    everywhere: Patterns<'a>,
+    own_resources: Patterns<'a>,
+}
+
+#[derive(Debug, Default)]
+struct Patterns<'a> {
+    whole: HashSet<&'a str>,
+    // What stands before a `*`.
+    prefixes: HashSet<&'a str>,
+}
+
+impl Holdings<'_> {
+    /// Finds the first that is not included in what is held.
+    pub(super) fn find_lacking<'p>(
+        &self,
+        given: impl IntoIterator<Item = &'p Permission>,
+    ) -> Option<&'p Permission> {
+        given.into_iter().find(|given| !self.include(given))
+    }
+
+    /// The same as to ask [`Permission::includes`] of each, in fewer steps.
+    fn include(&self, given: &Permission) -> bool {
+        self.everywhere.cover(given.pattern())
+            || (given.is_self_only() && self.own_resources.cover(given.pattern()))
+    }
+}
+
+impl Patterns<'_> {
+    fn cover(&self, pattern: &str) -> bool {
+        let ends = pattern.match_indices(':').map(|(colon, _)| colon + 1);
+        let prefixes = std::iter::once(0).chain(ends).filter_map(|end| pattern.get(..end));
+        self.whole.contains(pattern)
+            || prefixes.into_iter().any(|prefix| self.prefixes.contains(prefix))
+    }
+}
+
+impl<'a> FromIterator<&'a Permission> for Holdings<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Permission>>(permissions: I) -> Self {
+        let mut holdings = Self::default();
+        for held in permissions {
+            let patterns = if held.is_self_only() {
+                &mut holdings.own_resources
+            } else {
+                &mut holdings.everywhere
+            };
+            match held.pattern().strip_suffix('*') {
+                Some(prefix) => patterns.prefixes.insert(prefix),
+                None => patterns.whole.insert(held.pattern()),
+            };
+        }
+        holdings
+    }
+}
+
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
         let mut all: Vec<_> = permissions.into_iter().collect();
@@ -234,6 +294,19 @@ mod tests {
             let (asked, reach) = (Asked::parse(asked).unwrap(), REACHES[reach]);
             let one = held.iter().any(|held| held.meets(&asked, reach));
             prop_assert_eq!(held.into_iter().collect::<PermissionSet>().meets(&asked, reach), one);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn holdings_include_what_one_of_them_includes(
+            held in vec("([ab.]:|-:){0,2}([ab._-]{1,2}|[*])(@self)?", 0..8),
+            given in "([ab.]:|-:){0,2}([ab._-]{1,2}|[*])(@self)?",
+        ) {
+            let held: Vec<_> = held.iter().map(|text| Permission::parse(text).unwrap()).collect();
+            let given = Permission::parse(&given).unwrap();
+            let one = held.iter().any(|held| held.includes(&given));
+            prop_assert_eq!(held.iter().collect::<Holdings<'_>>().include(&given), one);
         }
     }
 

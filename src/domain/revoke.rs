@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::caller::{AuditOf, Caller};
+use super::caller::{Caller, Intent};
 use super::calls::{Origin, Revoke, RevokeOutcome, Target, TokenView, Wait};
 use super::clock::Timestamp;
 use super::core::Core;
@@ -13,6 +13,8 @@ use super::genuine::{Genuine, Unrecognised};
 use super::identity::{User, UserId};
 use super::store::{JtiRevocation, Order, Revoked};
 use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind};
+
+const REVOKE: &str = "token:revoke";
 
 /// How many JWTs of one grant are revoked one by one at most.
 const MOST_PER_GRANT: u32 = 1000;
@@ -197,7 +199,7 @@ impl Core {
                 let ended = self
                     .knowledge
                     .commit(wait, async move { store.revoke_token(&id, &order).await });
-                ended.await?.ok_or(Error::TokenNotFound)
+                ended.await.map_err(unseen)?.ok_or(Error::TokenNotFound)
             }
             (TokenKind::Operation, By::Jti(until)) => {
                 self.end_jti((id, grant), until, (order, wait)).await
@@ -221,7 +223,9 @@ impl Core {
         (order, wait): (Order, Wait),
     ) -> Result<Option<Revoked>, Error> {
         let store = Arc::clone(&self.store);
-        self.knowledge.commit(wait, async move { store.revoke_grant(grant, &order).await }).await
+        let ended =
+            self.knowledge.commit(wait, async move { store.revoke_grant(grant, &order).await });
+        ended.await.map_err(unseen)
     }
 
     async fn end_jti(
@@ -234,7 +238,7 @@ impl Core {
         let store = Arc::clone(&self.store);
         let ended =
             self.knowledge.commit(wait, async move { store.revoke_jti(&jti, &order).await });
-        ended.await?.ok_or(Error::TooManyRevoked)
+        ended.await.map_err(unseen)?.ok_or(Error::TooManyRevoked)
     }
 
     async fn revoke_by_grant(
@@ -246,10 +250,9 @@ impl Core {
         let caller = self.caller(origin).await?;
         let grant = self.store.find_grant(id).await?.ok_or(Error::TokenNotFound)?;
         let owner = self.store.find_user(grant.user).await?.ok_or(Error::TokenNotFound)?;
-        if !caller.owns_or_may(&owner, "token:revoke") {
-            return Err(Error::TokenNotFound);
-        }
-        let order = self.order(&caller, origin, AuditOf::new("grant.revoke", &owner.realm, &id));
+        let needs = caller.needs_to_touch(&owner, REVOKE).ok_or(Error::TokenNotFound)?;
+        let intent = Intent::new("grant.revoke", &owner.realm, &id, needs);
+        let order = self.order(&caller, origin, intent);
         let revoked = self.end_grant(id, (order, wait)).await?.ok_or(Error::TokenNotFound)?;
         count_revoked(revoked.count);
         Ok(Ended { token: None, count: revoked.count })
@@ -262,8 +265,10 @@ impl Core {
         wait: Wait,
     ) -> Result<Ended, Error> {
         let caller = self.caller(origin).await?;
-        let owner = self.owner(&caller, id, "token:revoke").await?;
-        let order = self.order(&caller, origin, AuditOf::new("user.revoke", &owner.realm, &id));
+        let owner = self.owner(&caller, id, REVOKE).await?;
+        let needs = caller.needs_to_touch(&owner, REVOKE).ok_or(Error::UserNotFound)?;
+        let intent = Intent::new("user.revoke", &owner.realm, &id, needs);
+        let order = self.order(&caller, origin, intent);
         let store = Arc::clone(&self.store);
         let revoked = self
             .knowledge
@@ -283,13 +288,15 @@ impl Core {
         owner: &User,
         (token, action): (&TokenId, &'static str),
     ) -> Result<Order, Error> {
-        match caller {
-            None => Ok(self.order_of_holder(action, origin, owner, token)),
-            Some(caller) if caller.presents(token) || caller.owns_or_may(owner, "token:revoke") => {
-                Ok(self.order(caller, origin, AuditOf::new(action, &owner.realm, &token)))
-            }
-            Some(_) => Err(Error::TokenNotFound),
-        }
+        let Some(caller) = caller else {
+            return Ok(self.order_of_holder(action, origin, owner, token));
+        };
+        let needs = if caller.presents(token) {
+            vec![]
+        } else {
+            caller.needs_to_touch(owner, REVOKE).ok_or(Error::TokenNotFound)?
+        };
+        Ok(self.order(caller, origin, Intent::new(action, &owner.realm, token, needs)))
     }
 
     async fn find(&self, id: &TokenId) -> Result<Option<Found>, Error> {
@@ -325,6 +332,11 @@ impl Core {
         }
         self.view_of(&owner, token, &grant).await
     }
+}
+
+/// Whoever has lost `token:revoke` meanwhile hears what they would hear now.
+fn unseen(error: Error) -> Error {
+    if matches!(error, Error::PermissionMissing(_)) { Error::TokenNotFound } else { error }
 }
 
 fn undone_meanwhile() -> Error {

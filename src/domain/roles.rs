@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::caller::AuditOf;
+use super::authority::Need;
+use super::caller::Intent;
 use super::calls::{Origin, Page, PageRequest, PutRole, RoleView, Wait};
 use super::core::Core;
 use super::error::{Error, Faults};
 use super::identity::{Role, RoleId, RoleName, parse_text};
 use super::permission::{Permission, PermissionSet};
 use super::store::NamePage;
+
+const PUT: &str = "role:put";
+const DELETE: &str = "role:delete";
 
 /// The most permissions of one role.
 const MOST_PERMISSIONS: usize = 1000;
@@ -18,8 +22,9 @@ impl Core {
     /// Makes a role, or sets what it grants.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; [`Error::PermissionMissing`], also for each permission in it that the
-    /// caller does not hold; [`Error::Unavailable`]; what proves the caller.
+    /// [`Error::Invalid`]; [`Error::PermissionMissing`], also for a permission that the caller does
+    /// not hold and that the role is to grant, or granted before; [`Error::Unavailable`]; what
+    /// proves the caller.
     pub async fn put_role(&self, origin: &Origin, request: PutRole) -> Result<RoleView, Error> {
         let PutRole { realm, name, description, permissions, wait } = request;
         let mut faults = Faults::default();
@@ -34,10 +39,14 @@ impl Core {
             return Err(Error::internal("a fault was not named"));
         };
         let caller = self.caller(origin).await?;
-        caller.need_in(&realm, "role:put")?;
-        caller.need_to_hold(&permissions)?;
+        caller.need_in(&realm, PUT)?;
+        let needs = vec![
+            Need::permission(PUT, &realm),
+            Need::Hold(permissions.clone()),
+            Need::ChangeRole(realm.clone(), name.clone()),
+        ];
         let id = RoleId(self.random.uuid(self.now())?);
-        let order = self.order(&caller, origin, AuditOf::new("role.put", &realm, &name));
+        let order = self.order(&caller, origin, Intent::new("role.put", &realm, &name, needs));
         let role = Role { id, realm, name, description, permissions };
         let store = Arc::clone(&self.store);
         let role =
@@ -48,8 +57,9 @@ impl Core {
     /// Removes a role from all who have it.
     ///
     /// # Errors
-    /// [`Error::RoleNotFound`], [`Error::PermissionMissing`], [`Error::Invalid`],
-    /// [`Error::Unavailable`]; what proves the caller.
+    /// [`Error::RoleNotFound`]; [`Error::PermissionMissing`], also for a permission that the role
+    /// grants and the caller does not hold; [`Error::Invalid`], [`Error::Unavailable`]; what proves
+    /// the caller.
     pub async fn delete_role(
         &self,
         origin: &Origin,
@@ -65,8 +75,10 @@ impl Core {
             return Err(Error::internal("a fault was not named"));
         };
         let caller = self.caller(origin).await?;
-        caller.need_in(&realm, "role:delete")?;
-        let order = self.order(&caller, origin, AuditOf::new("role.delete", &realm, &name));
+        caller.need_in(&realm, DELETE)?;
+        let needs =
+            vec![Need::permission(DELETE, &realm), Need::ChangeRole(realm.clone(), name.clone())];
+        let order = self.order(&caller, origin, Intent::new("role.delete", &realm, &name, needs));
         let (store, gone) = (Arc::clone(&self.store), name.clone());
         let was_there = self
             .knowledge

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::caller::AuditOf;
+use super::authority::Need;
+use super::caller::{Caller, Intent};
 use super::calls::{ListAudit, Origin, Page, Wait};
 use super::core::Core;
 use super::error::Error;
@@ -15,6 +16,9 @@ use super::permission::Permission;
 use super::store::{
     Actor, Audit, AuditEvent, AuditQuery, Bootstrapped, More, NewUser, Purge, Purged,
 };
+
+const PURGE: &str = "maintenance:purge";
+const FENCE: &str = "maintenance:fence";
 
 /// How many rows of each sort one transaction removes at most.
 const BATCH: u32 = 500;
@@ -69,10 +73,10 @@ impl Core {
     /// [`Error::PermissionMissing`], [`Error::Unavailable`]; what proves the caller.
     pub async fn purge(&self, origin: &Origin) -> Result<(Purged, More), Error> {
         let caller = self.caller(origin).await?;
-        caller.need_in(&Realm::default(), "maintenance:purge")?;
-        let purged = self.remove(NO_REST).await?;
-        let audit = AuditOf::new("maintenance.purge", &Realm::default(), &"");
-        self.store.insert_audit(&self.order(&caller, origin, audit).audit).await?;
+        caller.need_in(&Realm::default(), PURGE)?;
+        let purged = self.remove(NO_REST, Some((origin, &caller))).await?;
+        let intent = Intent::new("maintenance.purge", &Realm::default(), &"", vec![]);
+        self.store.insert_audit(&self.order(&caller, origin, intent).audit).await?;
         Ok(purged)
     }
 
@@ -82,15 +86,24 @@ impl Core {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn remove_dead(&self) -> Result<More, Error> {
-        let (_, more) = self.remove(REST).await?;
+        let (_, more) = self.remove(REST, None).await?;
         Ok(more)
     }
 
-    /// Removes what is dead in small batches, with a rest after each.
-    async fn remove(&self, rest: u32) -> Result<(Purged, More), Error> {
+    /// Removes what is dead in small batches, with a rest after each, for as long as whoever asked
+    /// for it may.
+    async fn remove(
+        &self,
+        rest: u32,
+        asked_by: Option<(&Origin, &Caller)>,
+    ) -> Result<(Purged, More), Error> {
         let end = self.clock.instant().plus(RUN);
         let mut all = Purged::default();
         let more = loop {
+            if let Some((origin, caller)) = asked_by {
+                let caller = self.caller_now(origin, caller.clone()).await?;
+                caller.need_in(&Realm::default(), PURGE)?;
+            }
             let began = self.clock.instant();
             let purge = Purge {
                 now: self.now(),
@@ -127,9 +140,10 @@ impl Core {
     /// [`Error::PermissionMissing`], [`Error::Unavailable`]; what proves the caller.
     pub async fn fence(&self, origin: &Origin, wait: Wait) -> Result<u64, Error> {
         let caller = self.caller(origin).await?;
-        caller.need_in(&Realm::default(), "maintenance:fence")?;
-        let audit = AuditOf::new("maintenance.fence", &Realm::default(), &"");
-        let order = self.order(&caller, origin, audit);
+        caller.need_in(&Realm::default(), FENCE)?;
+        let needs = vec![Need::permission(FENCE, &Realm::default())];
+        let intent = Intent::new("maintenance.fence", &Realm::default(), &"", needs);
+        let order = self.order(&caller, origin, intent);
         let store = Arc::clone(&self.store);
         self.knowledge.commit(wait, async move { store.fence(&order).await }).await
     }

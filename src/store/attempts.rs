@@ -14,13 +14,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::SeaStore;
-use super::audit;
 use super::changes::hex;
 use super::convert::password_hash;
 use super::directory::named;
 use super::entity::{attempt, sign_in_network};
 use super::facts::user_row;
 use super::rows::read_user;
+use super::{audit, directory};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
 use crate::domain::store::{
@@ -110,7 +110,7 @@ pub(super) async fn unlock_user(
     id: UserId,
     order: &Order,
 ) -> Answer<Committed<()>> {
-    let write = store.write(order).await?;
+    let (write, _) = directory::write_to(store, id, order).await?;
     if clear(write.on(), id).await? == 0 {
         return write.undone(()).await;
     }

@@ -19,7 +19,7 @@ use super::tokens::with_grant;
 use super::write::{End, Write};
 use super::{SeaStore, ending, family, pieces};
 use crate::domain::clock::Timestamp;
-use crate::domain::store::{Answer, Change, Committed, GrantChange, NewTokens, Order};
+use crate::domain::store::{Answer, Change, Committed, GrantChange, NewTokens, Order, StoreError};
 use crate::domain::token::{GrantId, Token, TokenId, TokenKind};
 
 /// New tokens that someone has ordered, and their grant where it is new.
@@ -47,7 +47,7 @@ impl Job for Creation {
         }
         let held = wanted.hold(write.on(), LockType::Share).await?;
         let fit: Vec<_> = jobs.iter().map(|job| job.fits(&held)).collect();
-        let made = jobs.iter().zip(&fit).filter_map(|(job, fits)| fits.then_some(job));
+        let made = jobs.iter().zip(&fit).filter_map(|(job, fits)| fits.is_ok().then_some(job));
         let made: Vec<&Self> = made.collect();
         let grants = made.iter().filter_map(|job| job.new.grant.as_ref());
         let grants: Vec<_> = grants.map(grant_row).collect();
@@ -61,11 +61,12 @@ impl Job for Creation {
         let mut ended = Vec::with_capacity(jobs.len());
         for (job, fits) in jobs.iter().zip(fit) {
             write.turn_to(&job.order);
-            let end = if fits {
-                round.later = round.later.get(1..).unwrap_or_default();
-                job.end(&mut write, &round).await?
-            } else {
-                End::Gone
+            let end = match fits {
+                Ok(()) => {
+                    round.later = round.later.get(1..).unwrap_or_default();
+                    job.end(&mut write, &round).await?
+                }
+                Err(refused) => End::Refused(refused),
             };
             ended.push(write.end(end));
         }
@@ -97,14 +98,15 @@ impl Creation {
         }
     }
 
-    fn fits(&self, held: &Held) -> bool {
+    fn fits(&self, held: &Held) -> Answer<()> {
         let Self { new: NewTokens { grant, tokens, max_live: _ }, order } = self;
-        held.admits(order.proof.as_ref())
-            && grant.iter().all(|grant| held.has_user(grant.user))
+        held.admits(order.proof.as_ref())?;
+        let is_whole = grant.iter().all(|grant| held.has_user(grant.user))
             && tokens.iter().all(|token| {
                 held.has_user(token.user)
                     && (grant.is_some() || held.find_grant(token.grant).is_some())
-            })
+            });
+        if is_whole { Ok(()) } else { Err(StoreError::CallerGone) }
     }
 
     /// The grant that must end later for these tokens, and when (`None`: never): a revocation is

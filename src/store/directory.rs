@@ -8,12 +8,11 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
-use super::convert::{
-    broken, is_taken, password_hash, password_text, read, role_id, user_state_word,
-};
+use super::convert::{is_taken, password_hash, password_text, read, role_id, user_state_word};
 use super::cut::{cut, live_grant};
-use super::entity::{grant, role, sign_in_network, token, user, user_role};
+use super::entity::{grant, sign_in_network, token, user, user_role};
 use super::facts::{self, user_row};
+use super::held::Wanted;
 use super::rows::{self, read_user};
 use super::write::Write;
 use super::{SeaStore, attempts, ending, tokens};
@@ -29,15 +28,22 @@ pub(super) async fn insert_user(
     new: &NewUser,
     order: &Order,
 ) -> Answer<Committed<Inserted>> {
-    let write = store.write(order).await?;
-    match insert(&write, new).await? {
+    let mut wanted = Wanted::default();
+    wanted.add_roles(&new.user.roles);
+    let (write, held) = store.write_holding(order, wanted).await?;
+    let roles = held.present(&new.user.roles);
+    match insert(&write, new, &roles).await? {
         Inserted::Done => write.done(Inserted::Done).await,
         Inserted::NameTaken => write.refused(Inserted::NameTaken).await,
     }
 }
 
-/// Inserts a user with those of their roles that are there.
-pub(super) async fn insert(write: &Write<'_>, new: &NewUser) -> Answer<Inserted> {
+/// Inserts a user with these roles, which are there.
+pub(super) async fn insert(
+    write: &Write<'_>,
+    new: &NewUser,
+    roles: &BTreeSet<RoleId>,
+) -> Answer<Inserted> {
     let NewUser { user, username, password_hash } = new;
     let row = rows::user_row(user, username, password_hash.as_ref()).into_active_model();
     match user::Entity::insert(row).exec_without_returning(write.on()).await {
@@ -45,8 +51,7 @@ pub(super) async fn insert(write: &Write<'_>, new: &NewUser) -> Answer<Inserted>
         Err(error) if is_taken(&error) => return Ok(Inserted::NameTaken),
         Err(error) => return Err(error.into()),
     }
-    let present = present_roles(write, &user.roles).await?;
-    give_roles(write, user.id, &present).await?;
+    give_roles(write, user.id, roles).await?;
     Ok(Inserted::Done)
 }
 
@@ -115,8 +120,8 @@ pub(super) async fn update_user(
     order: &Order,
 ) -> Answer<Committed<Option<User>>> {
     let UserUpdate { id, state, display_name, at } = update;
-    let mut write = store.write(order).await?;
-    let Some(row) = lock(&write, *id).await? else { return write.undone(None).await };
+    let (mut write, row) = write_to(store, *id, order).await?;
+    let Some(row) = row else { return write.undone(None).await };
     let state = state.map(user_state_word).filter(|state| *state != row.state);
     let name = display_name.as_deref().filter(|name| *name != row.display_name);
     if state.is_none() && name.is_none() {
@@ -149,8 +154,8 @@ pub(super) async fn set_password(
     order: &Order,
 ) -> Answer<Committed<Option<u32>>> {
     let PasswordUpdate { user, password_hash, personal_tokens, at: _ } = update;
-    let mut write = store.write(order).await?;
-    let Some(row) = lock(&write, *user).await? else { return write.undone(None).await };
+    let (mut write, row) = write_to(store, *user, order).await?;
+    let Some(row) = row else { return write.undone(None).await };
     user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(password_text(password_hash.as_ref())))
         .filter(user::Column::Id.eq(row.id.as_str()))
@@ -182,8 +187,8 @@ pub(super) async fn delete_user(
     id: UserId,
     order: &Order,
 ) -> Answer<Committed<bool>> {
-    let mut write = store.write(order).await?;
-    let Some(row) = lock(&write, id).await? else { return write.undone(false).await };
+    let (mut write, row) = write_to(store, id, order).await?;
+    let Some(row) = row else { return write.undone(false).await };
     let live = grant::Entity::find()
         .filter(grant::Column::UserId.eq(row.id.as_str()))
         .filter(live_grant(write.at()))
@@ -213,14 +218,14 @@ pub(super) async fn set_user_roles(
     roles: &BTreeSet<RoleId>,
     order: &Order,
 ) -> Answer<Committed<Option<User>>> {
-    let mut write = store.write(order).await?;
-    if lock(&write, id).await?.is_none() {
-        return write.undone(None).await;
-    }
-    let present = present_roles(&write, roles).await?;
-    let user = facts::user(write.on(), id).await?.ok_or_else(|| broken("users"))?;
-    if user.roles == present {
-        return write.undone(Some(user)).await;
+    let mut wanted = Wanted::default();
+    wanted.change_roles_of(id);
+    wanted.add_roles(roles);
+    let (mut write, mut held) = store.write_holding(order, wanted).await?;
+    let Some(row) = held.take_user(id) else { return write.undone(None).await };
+    let (had, present) = (held.roles_of(id), held.present(roles));
+    if had == present {
+        return write.undone(Some(read_user(row, had)?)).await;
     }
     user_role::Entity::delete_many()
         .filter(user_role::Column::UserId.eq(id.to_string()))
@@ -237,19 +242,17 @@ pub(super) async fn set_user_roles(
     write.done(user).await
 }
 
-/// Finds a user and keeps others from changing them until the end.
-pub(super) async fn lock(write: &Write<'_>, id: UserId) -> Answer<Option<user::Model>> {
-    Ok(user::Entity::find_by_id(id.to_string()).lock_exclusive().one(write.on()).await?)
-}
-
-/// Leaves out the roles that were removed since they were looked up.
-async fn present_roles(write: &Write<'_>, roles: &BTreeSet<RoleId>) -> Answer<BTreeSet<RoleId>> {
-    let rows = role::Entity::find()
-        .filter(role::Column::Id.is_in(roles.iter().map(|role| role.0.to_string())))
-        .lock_shared()
-        .all(write.on())
-        .await?;
-    rows.iter().map(|row| role_id(&row.id)).collect()
+/// Begins to write what someone has ordered of a user, whom nobody else changes until the end.
+/// `None`: there is no such user.
+pub(super) async fn write_to<'a>(
+    store: &'a SeaStore,
+    id: UserId,
+    order: &'a Order,
+) -> Answer<(Write<'a>, Option<user::Model>)> {
+    let mut wanted = Wanted::default();
+    wanted.change_user(id);
+    let (write, mut held) = store.write_holding(order, wanted).await?;
+    Ok((write, held.take_user(id)))
 }
 
 async fn give_roles(write: &Write<'_>, user: UserId, roles: &BTreeSet<RoleId>) -> Answer<()> {

@@ -12,17 +12,32 @@ use super::changes::JTI;
 use super::convert::ACTIVE;
 use super::entity::{grant, revocation, token, user};
 use super::pieces::padded;
-use crate::domain::identity::{Generation, UserId};
-use crate::domain::store::{Answer, Proof};
+use crate::domain::authority::Evidence;
+use crate::domain::identity::{Generation, Realm, Role, RoleId, RoleName, UserId};
+use crate::domain::store::{Answer, Proof, StoreError};
 use crate::domain::token::{GrantId, TokenId};
+
+mod roles;
+
+use roles::WantedRoles;
 
 /// How many rows are asked for at once.
 const AT_ONCE: usize = 1024;
 
+/// How a row is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Hold {
+    /// Others may hold it, too, and nobody changes it.
+    Shared,
+    /// Nobody else holds it.
+    Alone,
+}
+
 /// Which rows are to be held.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    users: BTreeSet<String>,
+    users: BTreeMap<String, Hold>,
+    roles: WantedRoles,
     grants: BTreeSet<String>,
     tokens: BTreeSet<String>,
 }
@@ -31,14 +46,16 @@ pub(super) struct Wanted {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     users: BTreeMap<String, (String, i64)>,
+    alone: BTreeMap<String, user::Model>,
+    evidence: Evidence,
     grants: BTreeMap<String, grant::Model>,
     revoked: BTreeSet<String>,
 }
 
 impl Wanted {
-    /// Adds what a caller was proven by, if they were.
+    /// Adds what a caller was proven by, if they were, and what they are judged by.
     pub(super) fn add_proof(&mut self, proof: Option<&Proof>) {
-        let Some(Proof { user, generation: _, grant, token }) = proof else { return };
+        let Some(Proof { user, generation: _, grant, token, authority }) = proof else { return };
         self.add_user(*user);
         if let Some(grant) = grant {
             self.add_grant(*grant);
@@ -46,11 +63,40 @@ impl Wanted {
         if let Some(token) = token {
             self.add_token(token);
         }
+        if let Some(authority) = authority {
+            self.roles.add_caller(*user);
+            self.roles.add(authority.roles());
+            for user in authority.users() {
+                self.add_user(user);
+                self.roles.add_all_of(user);
+            }
+        }
     }
 
     /// Adds a user.
     pub(super) fn add_user(&mut self, id: UserId) {
-        self.users.insert(id.to_string());
+        self.users.entry(id.to_string()).or_insert(Hold::Shared);
+    }
+
+    /// Adds a user who is to be changed.
+    pub(super) fn change_user(&mut self, id: UserId) {
+        self.users.insert(id.to_string(), Hold::Alone);
+    }
+
+    /// Adds a user whose roles are to be changed.
+    pub(super) fn change_roles_of(&mut self, id: UserId) {
+        self.change_user(id);
+        self.roles.add_all_of(id);
+    }
+
+    /// Adds roles.
+    pub(super) fn add_roles(&mut self, ids: &BTreeSet<RoleId>) {
+        self.roles.add(ids.iter().copied());
+    }
+
+    /// Adds the role of a name, which is to be changed. There is one at most.
+    pub(super) fn change_role(&mut self, realm: &Realm, name: &RoleName) {
+        self.roles.change(realm, name);
     }
 
     /// Adds a grant.
@@ -63,15 +109,17 @@ impl Wanted {
         self.tokens.insert(id.to_string());
     }
 
-    /// Reads the rows and locks them: users first, then grants, then tokens, each sort in the
+    /// Reads the rows and locks them: users first, then roles, grants and tokens, each sort in the
     /// order of their ids, so that nobody who does the same waits for one who waits for them.
-    /// Users are shared, the others locked as is said.
+    /// Grants and tokens are locked as is said; users and roles are shared, but for what is to be
+    /// changed.
     pub(super) async fn hold(self, on: &DatabaseTransaction, lock: LockType) -> Answer<Held> {
-        let Self { users, grants, tokens } = self;
+        let Self { users, roles, grants, tokens } = self;
         let mut held = Held::default();
-        for ids in at_once(users) {
-            held.users.extend(hold_users(on, ids).await?);
+        for (hold, ids) in runs(users) {
+            held.hold_users(on, ids, hold).await?;
         }
+        held.evidence = roles.hold(on).await?;
         for ids in at_once(grants) {
             let rows = grant::Entity::find()
                 .filter(grant::Column::Id.is_in(ids))
@@ -89,11 +137,23 @@ impl Wanted {
 }
 
 impl Held {
-    /// Judges again what a caller was proven by.
-    pub(super) fn admits(&self, proof: Option<&Proof>) -> bool {
-        let Some(Proof { user, generation: Generation(generation), grant, token }) = proof else {
-            return true;
-        };
+    /// Judges again what a caller was proven by, and whether they may.
+    ///
+    /// # Errors
+    /// [`StoreError::CallerGone`] and [`StoreError::Denied`].
+    pub(super) fn admits(&self, proof: Option<&Proof>) -> Answer<()> {
+        let Some(proof) = proof else { return Ok(()) };
+        if !self.is_good(proof) {
+            return Err(StoreError::CallerGone);
+        }
+        match &proof.authority {
+            None => Ok(()),
+            Some(authority) => Ok(authority.judge(&self.evidence)?),
+        }
+    }
+
+    fn is_good(&self, proof: &Proof) -> bool {
+        let Proof { user, generation: Generation(generation), grant, token, authority: _ } = proof;
         let user = self.users.get(&user.to_string());
         let grant = grant.map(|grant| self.grants.get(&grant.to_string()));
         user.is_some_and(|(state, own)| state == ACTIVE && own == generation)
@@ -108,9 +168,56 @@ impl Held {
         self.users.contains_key(&id.to_string())
     }
 
+    /// Takes the row of a user who is to be changed. `None`: there is no such user.
+    pub(super) fn take_user(&mut self, id: UserId) -> Option<user::Model> {
+        self.alone.remove(&id.to_string())
+    }
+
+    /// Lists the roles of a user, all of which were asked for.
+    pub(super) fn roles_of(&self, id: UserId) -> BTreeSet<RoleId> {
+        self.evidence.roles_of(id).map(|role| role.id).collect()
+    }
+
+    /// Leaves out the roles that are not there any more.
+    pub(super) fn present(&self, roles: &BTreeSet<RoleId>) -> BTreeSet<RoleId> {
+        roles.iter().copied().filter(|role| self.evidence.roles.contains_key(role)).collect()
+    }
+
+    /// Finds the role that is to be changed.
+    pub(super) fn find_role(&self, realm: &Realm, name: &RoleName) -> Option<&Role> {
+        self.evidence.find_role(realm, name)
+    }
+
     /// Finds a grant.
     pub(super) fn find_grant(&self, id: GrantId) -> Option<&grant::Model> {
         self.grants.get(&id.to_string())
+    }
+
+    async fn hold_users(
+        &mut self,
+        on: &DatabaseTransaction,
+        ids: Vec<String>,
+        hold: Hold,
+    ) -> Answer<()> {
+        let rows =
+            user::Entity::find().filter(user::Column::Id.is_in(ids)).order_by_asc(user::Column::Id);
+        match hold {
+            Hold::Shared => {
+                let columns = [user::Column::Id, user::Column::State, user::Column::Generation];
+                let rows = rows.select_only().columns(columns).lock_shared().into_tuple();
+                let rows: Vec<(String, String, i64)> = rows.all(on).await?;
+                for (id, state, generation) in rows {
+                    self.users.insert(id, (state, generation));
+                }
+            }
+            Hold::Alone => {
+                for row in rows.lock_exclusive().all(on).await? {
+                    self.users.insert(row.id.clone(), (row.state.clone(), row.generation));
+                    self.alone.insert(row.id.clone(), row);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -120,20 +227,16 @@ fn at_once(ids: BTreeSet<String>) -> impl Iterator<Item = Vec<String>> {
     pages.into_iter()
 }
 
-async fn hold_users(
-    on: &DatabaseTransaction,
-    ids: Vec<String>,
-) -> Answer<impl Iterator<Item = (String, (String, i64))>> {
-    let rows: Vec<(String, String, i64)> = user::Entity::find()
-        .select_only()
-        .columns([user::Column::Id, user::Column::State, user::Column::Generation])
-        .filter(user::Column::Id.is_in(ids))
-        .order_by_asc(user::Column::Id)
-        .lock_shared()
-        .into_tuple()
-        .all(on)
-        .await?;
-    Ok(rows.into_iter().map(|(id, state, generation)| (id, (state, generation))))
+/// Cuts a list, where the next row is held otherwise, and into pieces that are asked for at once.
+fn runs(ids: BTreeMap<String, Hold>) -> Vec<(Hold, Vec<String>)> {
+    let ids: Vec<_> = ids.into_iter().collect();
+    let alike = ids.chunk_by(|(_, one), (_, other)| one == other);
+    let pieces = alike.flat_map(|alike| alike.chunks(AT_ONCE));
+    let run = |piece: &[(String, Hold)]| {
+        let hold = piece.first().map_or(Hold::Shared, |(_, hold)| *hold);
+        (hold, padded(piece.iter().map(|(id, _)| id.clone()).collect()))
+    };
+    pieces.map(run).collect()
 }
 
 /// Answers those that are revoked, with or without a row.

@@ -106,8 +106,8 @@ impl Job for OrderedSwap {
             let live = held.find_grant(swap.new.grant).is_some_and(|row| row.revoked_at.is_none());
             let old = swap.old.to_string();
             let is_open = open.get(&old) == Some(&swap.new.grant.to_string());
-            ended.push(write.end(if !held.admits(order.proof.as_ref()) {
-                End::Gone
+            ended.push(write.end(if let Err(refused) = held.admits(order.proof.as_ref()) {
+                End::Refused(refused)
             } else if live && is_open {
                 // Of those who come with the same token the first wins.
                 open.remove(&old);

@@ -62,7 +62,7 @@ fn some_of(pause: Duration) -> Duration {
 /// of it might fare better by themselves.
 pub(super) fn is_refused(error: &StoreError) -> bool {
     match error {
-        StoreError::Broken(_) | StoreError::CallerGone => true,
+        StoreError::Broken(_) | StoreError::CallerGone | StoreError::Denied(_) => true,
         StoreError::Unavailable(cause) => {
             cause.is::<Overtaken>() || cause.downcast_ref::<DbErr>().is_some_and(is_answer)
         }

@@ -60,17 +60,14 @@ impl Job for OrderedRevocation {
         let mut ended = Vec::with_capacity(jobs.len());
         for OrderedRevocation { target, order } in jobs {
             write.turn_to(order);
-            let end = if held.admits(order.proof.as_ref()) {
-                match target {
-                    Target::Token(id) => match grants.get(id) {
-                        Some(grant) => revoke_token(&mut write, id, *grant).await?,
-                        None => End::Undone(None),
-                    },
-                    Target::Jti(jti) => revoke_jti(&mut write, jti).await?,
-                    Target::Grant(id) => revoke_grant(&mut write, *id).await?,
-                }
-            } else {
-                End::Gone
+            let end = match (held.admits(order.proof.as_ref()), target) {
+                (Err(refused), _) => End::Refused(refused),
+                (Ok(()), Target::Token(id)) => match grants.get(id) {
+                    Some(grant) => revoke_token(&mut write, id, *grant).await?,
+                    None => End::Undone(None),
+                },
+                (Ok(()), Target::Jti(jti)) => revoke_jti(&mut write, jti).await?,
+                (Ok(()), Target::Grant(id)) => revoke_grant(&mut write, *id).await?,
             };
             ended.push(write.end(end));
         }
@@ -236,8 +233,8 @@ pub(super) async fn revoke_user(
     id: UserId,
     order: &Order,
 ) -> Answer<Committed<Option<Revoked>>> {
-    let mut write = store.write(order).await?;
-    let Some(row) = directory::lock(&write, id).await? else { return write.undone(None).await };
+    let (mut write, row) = directory::write_to(store, id, order).await?;
+    let Some(row) = row else { return write.undone(None).await };
     let fits = Condition::all().add(token::Column::UserId.eq(row.id.as_str()));
     let count = count_live_tokens(&write, fits).await?;
     cut(&mut write, &row, PersonalTokens::Revoke).await?;

@@ -8,8 +8,8 @@ use sea_orm::{
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
-use super::convert::role_id;
 use super::entity::{change_head, role, user, user_role};
+use super::held::Wanted;
 use super::retry::overtaken;
 use super::rows::{read_role, role_row};
 use super::write::Write;
@@ -55,11 +55,25 @@ pub(super) async fn put_role(
     role: &Role,
     order: &Order,
 ) -> Answer<Committed<Role>> {
-    let mut write = store.write(order).await?;
-    match put(&mut write, role).await? {
+    let (mut write, found) = write_to(store, (&role.realm, &role.name), order).await?;
+    match put(&mut write, role, found).await? {
         Put::Changed(role) => write.done(role).await,
         Put::AlreadySo(role) => write.undone(role).await,
     }
+}
+
+/// Begins to write what someone has ordered of a role, which nobody else changes until the end.
+/// `None`: there is no such role.
+async fn write_to<'a>(
+    store: &'a SeaStore,
+    (realm, name): (&Realm, &RoleName),
+    order: &'a Order,
+) -> Answer<(Write<'a>, Option<Role>)> {
+    let mut wanted = Wanted::default();
+    wanted.change_role(realm, name);
+    let (write, held) = store.write_holding(order, wanted).await?;
+    let found = held.find_role(realm, name).cloned();
+    Ok((write, found))
 }
 
 enum Put {
@@ -67,9 +81,10 @@ enum Put {
     AlreadySo(Role),
 }
 
-async fn put(write: &mut Write<'_>, role: &Role) -> Answer<Put> {
-    let found = role::Entity::find().filter(named(&role.realm, &role.name)).lock_exclusive();
-    let Some(found) = found.one(write.on()).await? else {
+/// Puts a role in the place of the one that was found, or inserts it. One that another has inserted
+/// meanwhile was not judged: this is run anew.
+async fn put(write: &mut Write<'_>, role: &Role, found: Option<Role>) -> Answer<Put> {
+    let Some(found) = found else {
         let inserted = role::Entity::insert(role_row(role).into_active_model())
             .exec_without_returning(write.on())
             .await;
@@ -77,9 +92,9 @@ async fn put(write: &mut Write<'_>, role: &Role) -> Answer<Put> {
         note(write, role.id, role);
         return Ok(Put::Changed(role.clone()));
     };
-    let role = Role { id: role_id(&found.id)?, ..role.clone() };
+    let role = Role { id: found.id, ..role.clone() };
     let row = role_row(&role);
-    if row == found {
+    if row == role_row(&found) {
         return Ok(Put::AlreadySo(role));
     }
     role::Entity::update_many()
@@ -113,15 +128,14 @@ pub(super) async fn delete_role(
     name: &RoleName,
     order: &Order,
 ) -> Answer<Committed<bool>> {
-    let mut write = store.write(order).await?;
-    let found = role::Entity::find().filter(named(realm, name)).lock_exclusive();
-    let Some(found) = found.one(write.on()).await? else { return write.undone(false).await };
+    let (mut write, found) = write_to(store, (realm, name), order).await?;
+    let Some(role) = found else { return write.undone(false).await };
+    let id = role.id.0.to_string();
     user_role::Entity::delete_many()
-        .filter(user_role::Column::RoleId.eq(found.id.as_str()))
+        .filter(user_role::Column::RoleId.eq(id.as_str()))
         .exec(write.on())
         .await?;
-    role::Entity::delete_by_id(found.id.as_str()).exec(write.on()).await?;
-    let role = read_role(found)?;
+    role::Entity::delete_by_id(id).exec(write.on()).await?;
     note(&mut write, role.id, &role);
     write.done(true).await
 }
@@ -144,10 +158,10 @@ pub(super) async fn bootstrap(
     if has_users(write.on()).await? {
         return write.undone(Bootstrapped::HasUsers).await;
     }
-    let (Put::Changed(role) | Put::AlreadySo(role)) = put(&mut write, role).await?;
-    let mut admin = admin.clone();
-    admin.user.roles.insert(role.id);
-    match directory::insert(&write, &admin).await? {
+    let found = role::Entity::find().filter(named(&role.realm, &role.name)).lock_exclusive();
+    let found = found.one(write.on()).await?.map(read_role).transpose()?;
+    let (Put::Changed(role) | Put::AlreadySo(role)) = put(&mut write, role, found).await?;
+    match directory::insert(&write, admin, &[role.id].into()).await? {
         Inserted::Done => write.done(Bootstrapped::Done).await,
         Inserted::NameTaken => write.refused(Bootstrapped::HasUsers).await,
     }

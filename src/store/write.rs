@@ -5,7 +5,7 @@ use std::mem;
 use sea_orm::sea_query::LockType;
 use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 
-use super::held::Wanted;
+use super::held::{Held, Wanted};
 use super::{SeaStore, audit, changes};
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Audit, Change, Committed, Mark, Order, StoreError};
@@ -24,8 +24,8 @@ pub(super) enum End<T> {
     Done(T),
     /// Nothing was to be done, and nothing was written.
     Undone(T),
-    /// The caller's proof holds no more, and nothing was written.
-    Gone,
+    /// The caller's proof holds no more or they may not, and nothing was written.
+    Refused(StoreError),
 }
 
 /// An order that has come to its end, within a transaction that has not.
@@ -50,19 +50,24 @@ impl SeaStore {
     /// Begins to write what someone has ordered.
     ///
     /// # Errors
-    /// [`StoreError::CallerGone`] where their proof holds no more.
+    /// [`StoreError::CallerGone`] where their proof holds no more, and [`StoreError::Denied`] where
+    /// they may not.
     pub(super) async fn write<'a>(&'a self, order: &'a Order) -> Answer<Write<'a>> {
+        Ok(self.write_holding(order, Wanted::default()).await?.0)
+    }
+
+    /// The same, and holds these rows beside those that the caller is judged by.
+    pub(super) async fn write_holding<'a>(
+        &'a self,
+        order: &'a Order,
+        mut wanted: Wanted,
+    ) -> Answer<(Write<'a>, Held)> {
         let Order { proof, audit } = order;
         let write = self.write_unasked(audit).await?;
-        if let Some(proof) = proof {
-            let mut wanted = Wanted::default();
-            wanted.add_proof(Some(proof));
-            let held = wanted.hold(&write.transaction, LockType::Share).await?;
-            if !held.admits(Some(proof)) {
-                return Err(StoreError::CallerGone);
-            }
-        }
-        Ok(write)
+        wanted.add_proof(proof.as_ref());
+        let held = wanted.hold(&write.transaction, LockType::Share).await?;
+        held.admits(proof.as_ref())?;
+        Ok((write, held))
     }
 }
 
@@ -178,7 +183,7 @@ fn answers<T>(
             Ok(Committed { value, mark: own.last().copied(), found: None })
         }
         End::Undone(value) => Ok(Committed { value, mark: None, found }),
-        End::Gone => Err(StoreError::CallerGone),
+        End::Refused(error) => Err(error),
     };
     ended.into_iter().map(answer).collect()
 }

@@ -139,9 +139,8 @@ impl Left {
                 Committed { mark: Some(mark), .. }
                 | Committed { found: Some(mark), mark: None, .. },
             ) => Self::Committed(*mark),
-            Ok(Committed { mark: None, found: None, .. }) | Err(StoreError::CallerGone) => {
-                Self::Nothing
-            }
+            Ok(Committed { mark: None, found: None, .. })
+            | Err(StoreError::CallerGone | StoreError::Denied(_)) => Self::Nothing,
             Err(StoreError::Unavailable(_) | StoreError::Broken(_)) => Self::Unsure,
         }
     }

@@ -13,6 +13,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+use super::authority::Denied;
 use super::clock::Timestamp;
 use super::error::{Cause, Error};
 use super::identity::{Realm, Role, RoleId, RoleName, User, UserId, Username};
@@ -35,6 +36,9 @@ pub enum StoreError {
     /// generation has passed.
     #[error("the caller's proof holds no more")]
     CallerGone,
+    /// The caller may not, or no more.
+    #[error("the caller may not")]
+    Denied(#[from] Denied),
 }
 
 impl From<StoreError> for Error {
@@ -43,6 +47,7 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(cause) => Self::Unavailable(cause),
             StoreError::Broken(cause) => Self::Internal(cause),
             StoreError::CallerGone => Self::TokenInvalid,
+            StoreError::Denied(denied) => denied.into(),
         }
     }
 }

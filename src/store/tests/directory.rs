@@ -209,6 +209,7 @@ async fn refuses_a_caller_whose_proof_has_passed() {
             generation: Generation(generation),
             grant: Some(grant.id),
             token: Some(TokenId::parse(token).unwrap()),
+            authority: None,
         }),
         audit: audit(1),
     };

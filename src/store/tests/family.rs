@@ -41,6 +41,7 @@ impl Family {
             generation: Generation(1),
             grant: Some(GrantId(uuid(number))),
             token: Some(id(&format!("p{number}"))),
+            authority: None,
         });
         Order { proof, ..order(0) }
     }

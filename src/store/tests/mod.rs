@@ -31,6 +31,7 @@ mod keys;
 mod open;
 mod purge;
 mod revoke;
+mod rights;
 mod servers;
 mod shared;
 mod tokens;

@@ -25,7 +25,8 @@ fn shared(recorder: &PrometheusRecorder, kind: &str) -> (u32, u32) {
 
 fn proof(grant: &Grant, token: &str) -> Proof {
     let token = Some(id(token));
-    Proof { user: grant.user, generation: Generation(1), grant: Some(grant.id), token }
+    let (user, generation, grant) = (grant.user, Generation(1), Some(grant.id));
+    Proof { user, generation, grant, token, authority: None }
 }
 
 fn by(proof: impl Into<Option<Proof>>, hours: u32) -> Order {

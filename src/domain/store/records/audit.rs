@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use crate::domain::authority::Authority;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Generation, Realm, UserId};
 use crate::domain::token::{GrantId, TokenId};
 
 /// What a caller was proven by, judged again inside the mutation's own transaction: the user is
-/// active and of this generation, and the grant and token (where there are any) not revoked.
+/// active and of this generation, the grant and token (where there are any) are not revoked, and
+/// the caller still may.
 #[derive(Debug, Clone)]
 pub struct Proof {
     /// The user.
@@ -18,6 +20,8 @@ pub struct Proof {
     pub grant: Option<GrantId>,
     /// The bearer.
     pub token: Option<TokenId>,
+    /// What they need; `None`: nothing but to be who they are.
+    pub authority: Option<Authority>,
 }
 
 /// One thing that was done or refused, to be remembered. Holds no secret.
