@@ -100,7 +100,7 @@ async fn keep_personal_tokens(
     now: Timestamp,
 ) -> Answer<()> {
     let kept = personal_grants(write, user, now).await?;
-    end_made_from(write, user, (&kept, now)).await?;
+    end_made_from(write, user, &kept, now).await?;
     let ids: Vec<_> = kept.iter().map(GrantId::to_string).collect();
     for ids in ids.chunks(AT_ONCE) {
         grant::Entity::update_many()
@@ -142,7 +142,8 @@ async fn personal_grants(
 async fn end_made_from(
     write: &mut Write<'_>,
     user: &user::Model,
-    (kept, now): (&BTreeSet<GrantId>, Timestamp),
+    kept: &BTreeSet<GrantId>,
+    now: Timestamp,
 ) -> Answer<()> {
     let personal = token_kind_word(TokenKind::Personal);
     let roots = Query::select()

@@ -86,7 +86,7 @@ async fn note_with(
         let held = contents.get(&row.id);
         let grant = read_grant(row)?;
         if grant.expires_at.is_none_or(|end| end > at) {
-            alive = alive + held.map_or(0, |held| held.live);
+            alive += held.map_or(0, |held| held.live);
         }
         let until = match last_jwt(&grant, held) {
             LastJwt::None => Some(at),

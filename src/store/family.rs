@@ -84,7 +84,7 @@ async fn descendants(write: &Write<'_>, grants: &[String]) -> Answer<Vec<String>
         .from(token::Entity)
         .join(JoinType::InnerJoin, FAMILY, member)
         .take();
-    texts(write, (start, step), &["id"], all).await
+    texts(write, steps(start, step), &["id"], all).await
 }
 
 /// Finds the tokens that these were made with, and all above them.
@@ -109,22 +109,26 @@ pub(super) async fn ancestors(
         .join(JoinType::InnerJoin, FAMILY, above)
         .take();
     let all = Query::select().column("id").from(FAMILY).take();
-    let found = texts(write, (start, step), &["id", "parent_id"], all).await?;
+    let found = texts(write, steps(start, step), &["id", "parent_id"], all).await?;
     Ok(found.into_iter().collect())
 }
 
-/// Follows a family step by step, and answers the one column of text that is asked of it. What was
-/// found before is not found again, so that a circle would end, too.
+/// Where a family begins, and how it goes on. What was found before is not found again, so that a
+/// circle would end, too.
+fn steps(mut start: SelectStatement, step: SelectStatement) -> SelectStatement {
+    start.union(UnionType::Distinct, step).take()
+}
+
+/// Follows a family to its end, and answers the one column of text that is asked of it.
 async fn texts(
     write: &Write<'_>,
-    (mut start, step): (SelectStatement, SelectStatement),
+    family: SelectStatement,
     columns: &[&'static str],
     asked: SelectStatement,
 ) -> Answer<Vec<String>> {
-    start.union(UnionType::Distinct, step);
-    let mut family = CommonTableExpression::new();
-    family.table_name(FAMILY).columns(columns.iter().map(|name| name.into_iden())).query(start);
-    let query = asked.with(WithClause::new().recursive(true).cte(family).to_owned());
+    let mut named = CommonTableExpression::new();
+    named.table_name(FAMILY).columns(columns.iter().map(|name| name.into_iden())).query(family);
+    let query = asked.with(WithClause::new().recursive(true).cte(named).to_owned());
     let rows = write.on().query_all(&query).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }

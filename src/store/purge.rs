@@ -49,7 +49,7 @@ pub(super) async fn purge(store: &SeaStore, purge: Purge) -> Answer<Option<Purge
         dated: date_revocations(&transaction, clock.minus(DAY).plus(longest_jwt), limit).await?,
         keys: keys(&transaction, now.minus(longest_signed).minus(DAY).micros(), limit).await?,
         networks: networks(&transaction, now.minus(NETWORK_LIFE).micros(), limit).await?,
-        attempts: attempts(&transaction, (now, failure_memory), limit).await?,
+        attempts: attempts(&transaction, now, failure_memory, limit).await?,
     };
     store.commit(transaction).await?;
     Ok(Some(purged))
@@ -79,7 +79,7 @@ async fn tokens_and_grants(
     limit: u64,
 ) -> Answer<(u64, u64)> {
     let mut over = dead_grants(on, before, limit).await?;
-    let dead = dead_tokens(on, before, (&over, limit)).await?;
+    let dead = dead_tokens(on, before, &over, limit).await?;
     adopt(on, &dead).await?;
     let ids = token::Column::Id.is_in(dead.iter().map(|token| token.id.as_str()));
     let deleted = token::Entity::delete_many().filter(ids).exec(on).await?;
@@ -125,7 +125,8 @@ struct DeadToken {
 async fn dead_tokens(
     on: &impl ConnectionTrait,
     before: i64,
-    (grants, limit): (&[String], u64),
+    grants: &[String],
+    limit: u64,
 ) -> Answer<Vec<DeadToken>> {
     let mut dead: Vec<DeadToken> = Vec::new();
     for over in [
@@ -323,7 +324,8 @@ async fn networks(on: &impl ConnectionTrait, before: i64, limit: u64) -> Answer<
 /// that has counted by the settings of another replica says itself for how long.
 async fn attempts(
     on: &impl ConnectionTrait,
-    (now, memory): (Timestamp, Duration),
+    now: Timestamp,
+    memory: Duration,
     limit: u64,
 ) -> Answer<u64> {
     let unlocked = Condition::any()

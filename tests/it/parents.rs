@@ -108,7 +108,7 @@ async fn are_not_those_that_a_sign_in_made() {
         let session = user.sign_in_to(profile).await;
         let made = session.draft("personal").make().await.unwrap();
         assert_eq!(made.token.parent_id, "", "{profile}");
-        assert_eq!(revoke(&user, Target::GrantId(session.token.grant_id.clone())).await >= 1, true);
+        assert!(revoke(&user, Target::GrantId(session.token.grant_id.clone())).await >= 1);
         assert_eq!(
             verdicts(&world, &[session, made]).await,
             [REVOKED, Verdict::Allow],

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use sea_orm::{EntityTrait, PaginatorTrait as _};
 
 use super::*;
+use crate::domain::clock::{Clock as _, SystemClock};
 use crate::domain::facts::{Capacity, Facts};
 use crate::store::entity::{
     attempt, audit_event, change, grant as grants, key, revocation, sign_in_network, token as rows,
@@ -126,10 +127,7 @@ async fn is_given_an_end_where_a_version_before_kept_it_for_ever() {
     // A JWT without an end: nobody made one, but this is not for the purge to judge.
     keep("jti", GrantId(uuid(30)));
     // By the database's own time, for nobody knows when they were revoked.
-    let now = || {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap()).unwrap()
-    };
+    let now = || SystemClock.now();
     let before = now();
     let purge = Purge { longest_jwt: 10 * HOUR, ..purge_until(now(), 3) };
     let mut dated = Vec::new();
@@ -155,8 +153,7 @@ async fn removes_what_has_been_given_an_end() {
         bed.database
             .run(&format!("INSERT INTO revocations VALUES ('grant', '{id}', '{id}', NULL)"));
     }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let now = Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap()).unwrap();
+    let now = SystemClock.now();
     // What it may still matter to lives for no time at all, so a day later it is over.
     let purge = Purge { longest_jwt: Duration::ZERO, ..purge_until(now, 100) };
     let first = bed.purge(purge).await.unwrap().unwrap();

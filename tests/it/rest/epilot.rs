@@ -400,11 +400,11 @@ rows! { "epilot";
     F15 |row| {
         let world = World::start().await;
         let (owner, secret) = owner(&world).await;
-        let (parent, id) = made(&world, &secret, PLAIN).await;
+        let (parent, id) = made(&world, &secret, DOCUMENTED).await;
         let (rotated, _) = made(&world, &parent, PLAIN).await;
         let ours = owner.sign_in_to("epilot").await.draft("personal");
         let ours = ours.make().await.expect("a token").token;
-        row("E9").holds(&delete(&world, &rotated, &id).send().await);
+        row("E9").holds(&delete(&world, &secret, &id).send().await);
         assert_ne!(world.check(&parent).await, Verdict::Allow);
         assert_eq!(world.check(&rotated).await, Verdict::Allow);
         assert!(!ours.parent_id.is_empty(), "another profile's dies with it");
