@@ -175,7 +175,7 @@ async fn are_kept_with_it_by_a_new_password() {
 async fn are_not_made_while_it_is_revoked() {
     let world = World::start().await;
     let user = alice(&world).await;
-    for round in 0..40 {
+    for round in 0..15 {
         let first = user.sign_in_to("personal").await;
         let operation = first.draft("azion").make().await.unwrap();
         let (by, between, revoked) = tokio::join!(
