@@ -137,13 +137,11 @@ impl Knowledge {
     /// [`Error::NoLease`] and [`Error::Unavailable`] where the database does not answer in time: no
     /// guess is made.
     pub async fn view(self: &Arc<Self>) -> Result<View, Error> {
-        let mut syncs = 0;
-        for _ in 0..MOST_TRIES {
+        for tries in 0..MOST_TRIES {
             let known = self.known.load_full();
             let asked = self.clock.instant();
             let Some(age) = self.age(&known, asked) else {
-                self.earn_lease(&known, asked, syncs).await?;
-                syncs += 1;
+                self.earn_lease(&known, asked, tries).await?;
                 continue;
             };
             let seq = known.facts.known();
@@ -170,7 +168,7 @@ impl Knowledge {
         self: &Arc<Self>,
         known: &Known,
         asked: Instant,
-        syncs: u32,
+        tries: usize,
     ) -> Result<(), Error> {
         let known_fault = self.conditions.known_fault().filter(|fault| match fault {
             // Most outages are over in a moment: for so long it is worth the wait.
@@ -180,7 +178,7 @@ impl Knowledge {
         if let Some(fault) = known_fault {
             return Err(refused(Error::NoLease(fault)));
         }
-        if syncs >= SLOW_SYNCS
+        if tries >= SLOW_SYNCS
             && let Some(fault) = self.conditions.fault()
         {
             return Err(refused(Error::NoLease(fault)));

@@ -12,7 +12,7 @@ use crate::domain::lease::Lease;
 
 /// After so many syncs in a row that took a whole lease, and so long, the database counts as too far
 /// away: a few may have met a moment of a busy machine.
-pub(super) const SLOW_SYNCS: u32 = 3;
+pub(super) const SLOW_SYNCS: usize = 3;
 const SLOW_TIME: Duration = Duration::from_secs(1);
 
 /// How the database answers the tail.
@@ -47,7 +47,7 @@ struct Now {
 /// Syncs that took a whole lease each, and no other in between.
 #[derive(Debug, Clone, Copy)]
 struct Slow {
-    count: u32,
+    count: usize,
     since: Instant,
 }
 

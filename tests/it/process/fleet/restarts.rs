@@ -99,17 +99,15 @@ async fn look(world: World, at: usize, url: String) {
 
 /// Calls by gRPC: checks, and now and then a sign-in.
 async fn call(upstream: &Upstream, secret: &str, turn: usize) -> Result<(), String> {
-    if turn % 8 == 0 {
+    if turn.is_multiple_of(8) {
         return create(upstream, "azion", admin()).await.map(drop).map_err(|lost| lost.to_string());
     }
-    match check(upstream, secret, &[]).await {
-        Answer::Allow(_) => Ok(()),
-        _ => {
-            let request = pb::AuthorizeRequest { token: secret.to_owned(), ..Default::default() };
-            let again = bounded(upstream.tokens.clone().authorize(request)).await;
-            Err(format!("a check; asked again: {again:?}"))
-        }
+    if let Answer::Allow(_) = check(upstream, secret, &[]).await {
+        return Ok(());
     }
+    let request = pb::AuthorizeRequest { token: secret.to_owned(), ..Default::default() };
+    let again = bounded(upstream.tokens.clone().authorize(request)).await;
+    Err(format!("a check; asked again: {again:?}"))
 }
 
 async fn call_by_grpc(world: World, upstreams: Vec<Upstream>, way: Arc<Way>) {
@@ -153,15 +151,15 @@ struct Plain {
 
 impl Plain {
     async fn get(&mut self) -> Result<(), String> {
-        let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
-            None => {
-                let stream = TcpStream::connect(&self.address).await;
-                let stream = stream.map_err(|error| format!("no connection: {error}"))?;
-                let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
-                tokio::spawn(connection);
-                sender
-            }
+        let kept = self.sender.take().filter(|sender| !sender.is_closed());
+        let mut sender = if let Some(sender) = kept {
+            sender
+        } else {
+            let stream = TcpStream::connect(&self.address).await;
+            let stream = stream.map_err(|error| format!("no connection: {error}"))?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            sender
         };
         sender.ready().await.map_err(|error| format!("not ready: {error}"))?;
         let request = http::Request::get("/.well-known/jwks.json").header("host", "tokend");
