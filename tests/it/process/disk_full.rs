@@ -194,3 +194,29 @@ fn restart(place: &Place, server: Running, round: usize) -> Running {
     }
     place.serve_limitable()
 }
+
+/// What the probes say: `/readyz`, and the command line by gRPC and by HTTP.
+async fn probes(place: &Place, server: &Running) -> (u16, [Option<i32>; 2]) {
+    let url = format!("{}/readyz", server.url("management"));
+    let status = super::http().get(url).send().await.unwrap().status().as_u16();
+    let command = [("--server", "grpc"), ("--management", "management")];
+    let codes = command
+        .map(|(flag, listener)| place.run(&["healthcheck", flag, &server.url(listener)]).code);
+    (status, codes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn says_by_every_probe_that_the_disk_takes_no_more() {
+    let place = Place::on_sqlite();
+    let mut server = place.serve_limitable();
+    let password = server.welcome().password();
+    let upstream = server.upstream();
+    assert_eq!(probes(&place, &server).await, (200, [Some(0), Some(0)]));
+    server.limit_files(Some(0));
+    let refused = create(&upstream, "personal", admin(&password)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert_eq!(probes(&place, &server).await, (503, [Some(1), Some(1)]));
+    // Nobody writes: it notices by itself.
+    server.limit_files(None);
+    assert_eq!(probes(&place, &server).await, (200, [Some(0), Some(0)]));
+}
