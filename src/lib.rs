@@ -5,6 +5,7 @@
 //! ```text
 //! main ─► server ─► everything
 //! rest ──contract──► grpc ─► domain ◄─ store ─► migrations        cli ──contract──► grpc
+//! grpc, rest ─► transport
 //! ```
 //!
 //! `rest` and `cli` are clients: they know [`pb`], [`client`] and [`authorization`] only.
@@ -20,3 +21,4 @@ pub mod rest;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod transport;

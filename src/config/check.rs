@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::load::Faults;
 use super::{
-    Bootstrap, Database, Facts, Grpc, Keys, Lifetime, Log, Passwords, Replica, Rest, Settings,
-    Shutdown, SignIn, Tokens, Upkeep,
+    Bootstrap, Database, Facts, Grpc, Keys, Lifetime, Limits, Log, Management, Passwords, Replica,
+    Rest, Settings, Shutdown, SignIn, Tokens, Upkeep,
 };
 use crate::domain::identity::Username;
 use crate::domain::password;
@@ -23,6 +23,9 @@ use crate::rest;
 
 /// Of 32 random bytes fewer differ once in 10^14 draws.
 const LEAST_DISTINCT_BYTES: usize = 16;
+
+/// The largest message of a method that needs more than others.
+const LARGEST_MESSAGE: usize = 256 << 10;
 
 /// The least memory for facts of one sort: room for some tokens.
 const LEAST_KEPT: usize = 4 << 10;
@@ -36,6 +39,8 @@ impl Settings {
         let mut faults = Faults::default();
         self.grpc.check(&mut faults);
         self.rest.check(&mut faults);
+        self.management.check(&mut faults);
+        self.limits.check(&mut faults, self.grpc.max_request_bytes);
         self.database.check(&mut faults);
         self.replica.check(&mut faults);
         self.facts.check(&mut faults);
@@ -107,10 +112,10 @@ fn decode(text: &SecretString) -> Result<Zeroizing<[u8; 32]>, &'static str> {
 
 impl Grpc {
     fn check(&self, faults: &mut Faults) {
-        if self.max_deadline.is_zero() {
-            faults.add("grpc.max_deadline", "must be longer than nothing");
-        }
+        not_zero(faults, "grpc.max_deadline", self.max_deadline);
         within(faults, "grpc.max_request_bytes", self.max_request_bytes, 4096..=64 * 1024 * 1024);
+        within(faults, "grpc.max_connections", self.max_connections, 1..=1_000_000);
+        not_zero(faults, "grpc.idle_timeout", self.idle_timeout);
         within(faults, "grpc.max_concurrent_streams", self.max_concurrent_streams, 1..=100_000);
         within(faults, "grpc.cores", self.cores, 0..=1024);
     }
@@ -119,6 +124,8 @@ impl Grpc {
 impl Rest {
     fn check(&self, faults: &mut Faults) {
         within(faults, "rest.max_connections", self.max_connections, 1..=1_000_000);
+        not_zero(faults, "rest.header_timeout", self.header_timeout);
+        not_zero(faults, "rest.idle_timeout", self.idle_timeout);
         let is_url = |url: &String| {
             url.parse::<http::Uri>().is_ok_and(|uri| {
                 uri.host().is_some()
@@ -132,14 +139,34 @@ impl Rest {
     }
 }
 
+impl Management {
+    fn check(&self, faults: &mut Faults) {
+        within(faults, "management.max_connections", self.max_connections, 1..=1_000_000);
+    }
+}
+
+impl Limits {
+    fn check(&self, faults: &mut Faults, max_request_bytes: usize) {
+        let Self { connections_per_address, request_memory, body_timeout } = self;
+        within(faults, "limits.connections_per_address", *connections_per_address, 1..=1_000_000);
+        // A connection has a sixteenth of it, in which its longest message must fit, with what
+        // stands before it.
+        let least =
+            max_request_bytes.max(LARGEST_MESSAGE).saturating_add(64 << 10).saturating_mul(16);
+        if *request_memory < least {
+            let text = format!("must be {}KiB at least, for the largest message", least >> 10);
+            faults.add("limits.request_memory", text);
+        }
+        not_zero(faults, "limits.body_timeout", *body_timeout);
+    }
+}
+
 impl Database {
     fn check(&self, faults: &mut Faults) {
         within(faults, "database.readers", self.readers, 1..=64);
         within(faults, "database.writers", self.writers, 1..=64);
         within(faults, "database.group", self.group, 1..=1000);
-        if self.connection_wait.is_zero() {
-            faults.add("database.connection_wait", "must be longer than nothing");
-        }
+        not_zero(faults, "database.connection_wait", self.connection_wait);
         let url = self.url.expose_secret();
         if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
             faults.add(
@@ -246,6 +273,12 @@ impl Shutdown {
         if delay.is_some_and(|delay| delay > Duration::from_hours(1)) {
             faults.add("shutdown.delay", "must be an hour at most");
         }
+    }
+}
+
+fn not_zero(faults: &mut Faults, name: &str, time: Duration) {
+    if time.is_zero() {
+        faults.add(name, "must be longer than nothing");
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Settings {
     pub rest: Rest,
     /// The listener for probes and metrics.
     pub management: Management,
+    /// What clients may take of the process.
+    pub limits: Limits,
     /// The database.
     pub database: Database,
     /// How this process keeps in step with others on the same database.
@@ -83,6 +85,7 @@ impl Default for Settings {
             grpc: Grpc::default(),
             rest: Rest::default(),
             management: Management::default(),
+            limits: Limits::default(),
             database: Database::default(),
             replica: Replica::default(),
             facts: Facts::default(),
@@ -133,10 +136,15 @@ pub struct Grpc {
     /// The longest that a call may take; a caller's own deadline may be shorter.
     #[serde(with = "text::duration")]
     pub max_deadline: Duration,
-    /// The largest request message, in bytes.
+    /// The largest request message, in bytes. One of `PutRole` may have 256 KiB in any case.
     pub max_request_bytes: usize,
+    /// How many connections may be open.
+    pub max_connections: usize,
     /// How many calls one connection may have open.
     pub max_concurrent_streams: u32,
+    /// How long a connection may be open without a call.
+    #[serde(with = "text::duration")]
+    pub idle_timeout: Duration,
     /// `per_core` or `shared`.
     pub runtime: Runtime,
     /// How many threads answer calls where each has a core; 0: one for each core.
@@ -150,8 +158,10 @@ impl Default for Grpc {
             trusted_peers: Vec::new(),
             reflection: true,
             max_deadline: Duration::from_secs(30),
-            max_request_bytes: 1024 * 1024,
+            max_request_bytes: 64 * 1024,
+            max_connections: 2048,
             max_concurrent_streams: 200,
+            idle_timeout: Duration::from_mins(15),
             runtime: Runtime::PerCore,
             cores: 0,
         }
@@ -166,11 +176,40 @@ pub struct Management {
     pub enabled: bool,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How many connections may be open.
+    pub max_connections: usize,
 }
 
 impl Default for Management {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 9090));
+        Self { enabled: true, listen, max_connections: 64 }
+    }
+}
+
+/// What clients may take of the process: of gRPC and HTTP together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Limits {
+    /// How many connections of one address may be open at a listener, or of one /64 of IPv6.
+    /// `grpc.trusted_peers`, `rest.trusted_proxies`, `127.0.0.1` and `::1` have no such limit.
+    pub connections_per_address: usize,
+    /// How much memory requests may hold until they are answered. One address has a quarter of it,
+    /// one connection a sixteenth.
+    #[serde(with = "text::size")]
+    pub request_memory: usize,
+    /// How long the body of a request may take to arrive.
+    #[serde(with = "text::duration")]
+    pub body_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_per_address: 128,
+            request_memory: 32 << 20,
+            body_timeout: Duration::from_secs(10),
+        }
     }
 }
 

@@ -25,8 +25,15 @@ pub struct Rest {
     /// How clients reach it, where that is not `listen`: `https://id.example.com`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
-    /// How many connections may be open; more of them wait.
+    /// How many connections may be open.
     pub max_connections: usize,
+    /// How long the head of a request may take to arrive, from its first byte.
+    #[serde(with = "text::duration")]
+    pub header_timeout: Duration,
+    /// How long a connection may be open without a request: longer than a proxy before it keeps its
+    /// connections.
+    #[serde(with = "text::duration")]
+    pub idle_timeout: Duration,
     /// The dialect of Azion.
     pub azion: Azion,
     /// The dialect of Apinizer.
@@ -47,6 +54,8 @@ impl Default for Rest {
             trusted_proxies: Vec::new(),
             public_url: None,
             max_connections: 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(11),
             azion: Azion::default(),
             apinizer: Apinizer::default(),
             harperdb: Harperdb::default(),

@@ -20,18 +20,20 @@ use tokio_util::either::Either;
 use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tonic::{Code, Status};
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 use tracing::{Level, Span, enabled};
 
 use super::answer;
 use super::decisions::Decisions;
 use super::frame::{Answered, Read, Reading, read_one};
 use super::layers::{Rpc, Tally, deadline, request_id};
+use super::metered::{Metered, Peer, Rules};
 use super::status;
 use crate::client;
 use crate::domain::Core;
-use crate::domain::calls::Check;
+use crate::domain::calls::{Check, Verdict};
 use crate::pb;
+use crate::transport::OpenCall;
 
 /// The path of a check.
 pub(super) const PATH: &str = "/tokend.v1.TokenService/Authorize";
@@ -71,15 +73,19 @@ impl Checks {
         &self,
         asked: &HeaderMap,
         read: Read,
-        began: Instant,
+        started: &mut Started,
     ) -> Result<Response<Body>, Body> {
         let whole = match read {
             Read::One(whole) => whole,
             Read::Other(body) => return Err(body),
         };
         let message = whole.message();
+        let Started { began, open } = started;
         let (code, response) = match catch_unwind(AssertUnwindSafe(|| self.decide(message))) {
-            Ok(Some(answer)) => (Code::Ok, response(asked, answer)),
+            Ok(Some(verdict)) => {
+                let answered = Answered::with(open.take(), |bytes| answer::write(&verdict, bytes));
+                (Code::Ok, response(asked, answered))
+            }
             Ok(None) => return Err(whole.into_body()),
             // The panic hook has spoken.
             Err(_) => failed(&status::panicked()),
@@ -88,13 +94,21 @@ impl Checks {
         Ok(response)
     }
 
-    /// Answers a check; `None`: not from memory.
-    fn decide(&self, message: Bytes) -> Option<Answered> {
+    /// Decides a check; `None`: not from memory.
+    fn decide(&self, message: Bytes) -> Option<Verdict> {
         let request = pb::AuthorizeRequest::decode(message).ok()?;
         let verdict = self.core.authorize_at_once(Check::try_from(request).ok()?)?;
         self.decisions.count(&verdict);
-        Some(Answered::with(|bytes| answer::write(&verdict, bytes)))
+        Some(verdict)
     }
+}
+
+/// A check that has begun.
+#[derive(Debug)]
+struct Started {
+    began: Instant,
+    /// Goes with the answer.
+    open: Option<OpenCall>,
 }
 
 /// The checks, before all that a listener serves. Clones share one: each core should have one of
@@ -103,15 +117,14 @@ impl Checks {
 pub(super) struct ChecksFirst<S>(Arc<Front<S>>);
 
 impl<S> ChecksFirst<S> {
-    /// Has the checks answered before the rest.
-    pub(super) fn new(checks: Checks, rest: S) -> Self {
-        Self(Arc::new(Front { checks, rest }))
+    /// Has the checks answered before the rest, which follows the rules.
+    pub(super) fn new(checks: Checks, rest: S, rules: Rules) -> Self {
+        Self(Arc::new(Front { checks, rest, rules: Arc::new(rules) }))
     }
-}
 
-impl<S> Clone for ChecksFirst<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+    /// The same for the calls of one peer.
+    pub(super) fn on(&self, peer: Peer) -> OnConnection<S> {
+        OnConnection { front: Arc::clone(&self.0), peer }
     }
 }
 
@@ -119,11 +132,32 @@ impl<S> Clone for ChecksFirst<S> {
 struct Front<S> {
     checks: Checks,
     rest: S,
+    rules: Arc<Rules>,
+}
+
+/// What answers the calls of one connection.
+#[derive(Debug)]
+pub(super) struct OnConnection<S> {
+    front: Arc<Front<S>>,
+    peer: Peer,
+}
+
+impl<S> Clone for OnConnection<S> {
+    fn clone(&self) -> Self {
+        Self { front: Arc::clone(&self.front), peer: self.peer.clone() }
+    }
+}
+
+impl<S: Clone> OnConnection<S> {
+    fn rest(&self) -> Metered<S> {
+        let Front { checks: _, rest, rules } = &*self.front;
+        Metered::new(rest.clone(), self.peer.clone(), Arc::clone(rules))
+    }
 }
 
 type Answer = Result<Response<Body>, Infallible>;
 
-impl<S> Service<Request<Body>> for ChecksFirst<S>
+impl<S> Service<Request<Body>> for OnConnection<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
@@ -141,48 +175,66 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self(front) = self;
-        if !front.checks.take(&request) {
-            return Either::Right(Box::pin(front.rest.clone().oneshot(request)));
-        }
+        let Self { front, peer } = self;
         let began = Instant::now();
+        let open = peer.connection.open_call(began);
+        if !front.checks.take(&request) {
+            return Either::Right(Box::pin(self.rest().answer(request, open)));
+        }
+        let mut started = Started { began, open: Some(open) };
         let (head, body) = request.into_parts();
         let mut reading = read_one(body, LONGEST);
         // Most bodies have come with their heads. Nobody is woken for what has not: it is asked
         // for anew.
         match Pin::new(&mut reading).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(read) => match front.checks.answer(&head.headers, read, began) {
+            Poll::Ready(read) => match front.checks.answer(&head.headers, read, &mut started) {
                 Ok(response) => Either::Left(ready(Ok(response))),
                 Err(body) => {
+                    let open = started.open.unwrap_or_else(|| peer.connection.open_call(began));
                     let request = Request::from_parts(head, body);
-                    Either::Right(Box::pin(front.rest.clone().oneshot(request)))
+                    Either::Right(Box::pin(self.rest().answer(request, open)))
                 }
             },
-            Poll::Pending => {
-                Either::Right(Box::pin(read_on(Arc::clone(front), head, reading, began)))
-            }
+            Poll::Pending => Either::Right(Box::pin(self.clone().read_on(head, reading, began))),
         }
     }
 }
 
-/// Answers a call whose body is still to come.
-async fn read_on<S>(front: Arc<Front<S>>, head: Parts, reading: Reading, began: Instant) -> Answer
+impl<S> OnConnection<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
 {
-    let Front { checks, rest } = &*front;
-    // Counts a call that is given up before its body has come.
-    let mut tally = Tally::since(began, Arc::clone(&checks.rpc), Span::none());
-    let time = deadline::of(&head.headers, checks.max_deadline);
-    let Ok(read) = timeout(time, reading).await else {
-        let (code, response) = failed(&status::deadline_exceeded());
-        tally.end(code);
-        return Ok(response);
-    };
-    tally.hand_on();
-    match checks.answer(&head.headers, read, began) {
-        Ok(response) => Ok(response),
-        Err(body) => rest.clone().oneshot(Request::from_parts(head, body)).await,
+    /// Answers a call whose body is still to come.
+    async fn read_on(self, head: Parts, reading: Reading, began: Instant) -> Answer {
+        let Self { front, peer } = self;
+        let Front { checks, rest, rules } = &*front;
+        let time = deadline::of(&head.headers, checks.max_deadline);
+        let request = Request::from_parts(head, ());
+        let open = peer.connection.open_call(began);
+        let call = match peer.hold(&request, rules, open) {
+            Ok(call) => call,
+            Err(refused) => return Ok(*refused),
+        };
+        // Counts a call that is given up before its body has come.
+        let mut tally = Tally::since(began, Arc::clone(&checks.rpc), Span::none());
+        let reading = reading.through(|body, read| call.body(body, read));
+        let Ok(read) = timeout(time, reading).await else {
+            let (code, response) = failed(&status::deadline_exceeded());
+            tally.end(code);
+            return Ok(response);
+        };
+        tally.hand_on();
+        let open = peer.connection.open_call(began);
+        let mut started = Started { began, open: Some(open) };
+        let (head, ()) = request.into_parts();
+        match checks.answer(&head.headers, read, &mut started) {
+            Ok(response) => Ok(response),
+            Err(body) => call.answer(rest.clone(), Request::from_parts(head, body), peer).await,
+        }
     }
 }
 

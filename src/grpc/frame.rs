@@ -11,6 +11,8 @@ use prost::bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::transport::OpenCall;
+
 /// How many bytes stand before a message.
 const PREFIX: usize = 5;
 
@@ -53,6 +55,15 @@ pub(super) struct Reading {
     body: Body,
     read: Bytes,
     most: usize,
+}
+
+impl Reading {
+    /// Reads on by another body, which is made of this one and of what was read of it.
+    pub(super) fn through(self, body: impl FnOnce(Body, &[u8]) -> Body) -> Self {
+        let Self { body: rest, read, most } = self;
+        // What was read would keep the whole buffer that it was read into.
+        Self { body: body(rest, &read), read: Bytes::copy_from_slice(&read), most }
+    }
 }
 
 impl Future for Reading {
@@ -137,11 +148,13 @@ impl http_body::Body for Unread {
 pub(super) struct Answered {
     message: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    /// Counts the call until all of it was taken.
+    open: Option<OpenCall>,
 }
 
 impl Answered {
     /// Has a message written.
-    pub(super) fn with(write: impl FnOnce(&mut BytesMut)) -> Self {
+    pub(super) fn with(open: Option<OpenCall>, write: impl FnOnce(&mut BytesMut)) -> Self {
         let mut bytes = BytesMut::with_capacity(USUAL);
         bytes.put_bytes(0, PREFIX);
         write(&mut bytes);
@@ -150,7 +163,7 @@ impl Answered {
         place.put_u32(length);
         let mut trailers = HeaderMap::with_capacity(1);
         trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-        Self { message: Some(bytes.freeze()), trailers: Some(trailers) }
+        Self { message: Some(bytes.freeze()), trailers: Some(trailers), open }
     }
 }
 
@@ -162,9 +175,11 @@ impl http_body::Body for Answered {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = match self.message.take() {
-            Some(message) => Some(Frame::data(message)),
-            None => self.trailers.take().map(Frame::trailers),
+        let frame = if let Some(message) = self.message.take() {
+            Some(Frame::data(message))
+        } else {
+            self.open = None;
+            self.trailers.take().map(Frame::trailers)
         };
         Poll::Ready(frame.map(Ok))
     }

@@ -1,45 +1,33 @@
 //! The listener, and what it lets a peer do.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{sleep, timeout};
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_stream::{Stream, StreamExt as _};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::body::Body;
-use tonic::transport::Server;
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 use tracing::info;
 
 use super::Contract;
-use accepted::Accepted;
-use connection::{Connection, Open, Seat};
-use cores::Handed;
+use super::metered::Peer;
+use crate::transport::{Accepted, BodyTimes, Bounds, Incoming, Protocol, RawBody, Shutdown, drive};
+use cores::{Cores, Open, Source};
 
-mod accepted;
-mod connection;
 mod cores;
 
 #[cfg(test)]
 mod tests;
 
-/// How long a connection that was made just before a shutdown may take to greet.
-const LAST_GREETING: Duration = Duration::from_secs(1);
-
 /// What keeps a listener from serving.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The transport broke.
-    #[error(transparent)]
-    Transport(#[from] tonic::transport::Error),
     /// The machine gives no thread or no runtime for a core.
     #[error("a thread that answers calls can't be started: {0}")]
     Thread(#[source] io::Error),
@@ -60,8 +48,14 @@ pub struct Limits {
     pub metadata_bytes: u32,
     /// How long a peer may take to begin to speak HTTP/2.
     pub greeting: Duration,
+    /// How long the message of a call may take to arrive.
+    pub body_times: BodyTimes,
+    /// How long a call may take, its answer taken by its caller included. Streams have no end.
+    pub call_time: Duration,
+    /// How long a connection may be open without a call.
+    pub idle_time: Duration,
     /// How long a connection takes new calls. Its peer then connects anew, perhaps to another
-    /// replica.
+    /// replica. It may take as long again to end its streams.
     pub connection_age: Duration,
     /// How often a peer is asked whether it is still there.
     pub keepalive_interval: Duration,
@@ -78,6 +72,9 @@ impl Default for Limits {
             streams_per_connection: 256,
             metadata_bytes: 16 * 1024,
             greeting: Duration::from_secs(10),
+            body_times: BodyTimes::default(),
+            call_time: Duration::from_secs(40),
+            idle_time: Duration::from_mins(15),
             connection_age: Duration::from_mins(30),
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
@@ -86,64 +83,80 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    const fn bounds(&self) -> Bounds {
+        Bounds {
+            protocol: Protocol::Http2,
+            streams: self.streams_per_connection,
+            head_bytes: self.metadata_bytes,
+            head_time: self.greeting,
+            idle_time: self.idle_time,
+            age: Some(self.connection_age),
+            call_time: Some(self.call_time),
+            keepalive_interval: self.keepalive_interval,
+            keepalive_timeout: self.keepalive_timeout,
+        }
+    }
+}
+
 /// Serves connections until `shutdown`, on as many cores as the settings say, or all on this runtime
 /// where they say none.
 ///
 /// At the shutdown it takes no more connections, tells the open ones to end (GOAWAY), and waits for
-/// their calls, at most [`Limits::drain`]. What is open even then ends with the runtime.
+/// their calls, at most [`Limits::drain`]. What is open even then is cut.
 ///
 /// # Errors
 /// [`ServeError`]. A connection that can't be accepted or breaks is no error.
 pub async fn serve(
-    listener: TcpListener,
+    incoming: Incoming,
     contract: Contract,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     match NonZero::new(limits.cores) {
-        None => serve_here(listener, contract.here(), limits, shutdown).await,
+        None => {
+            let checks = contract.here(limits.body_times);
+            serve_here(incoming, move |peer| checks.on(peer), limits, shutdown).await;
+            Ok(())
+        }
         Some(cores) => {
             let main = Handle::current();
-            let service = move || contract.clone().apart(main.clone());
-            serve_on_cores(listener, service, (cores, limits), shutdown).await
+            let make = move || {
+                let checks = contract.clone().apart(main.clone(), limits.body_times);
+                move |peer| checks.on(peer)
+            };
+            serve_on_cores(incoming, make, Cores { cores, limits }, shutdown).await
         }
     }
 }
 
-/// Serves all connections on the runtime that it is polled by.
+/// Serves all connections on the runtime that it is polled by, each by a service of its own.
 async fn serve_here<S: Served>(
-    listener: TcpListener,
-    service: S,
+    incoming: Incoming,
+    make: impl Fn(Peer) -> S,
     limits: Limits,
     shutdown: CancellationToken,
-) -> Result<(), ServeError>
-where
+) where
     S::Future: Send,
 {
-    let open = Open::default();
-    let connections =
-        Accepted::new(listener, shutdown.clone()).map(move |stream| (stream, open.seat()));
-    serve_connections(connections, service, limits, shutdown).await
+    let source = Source::Listener { incoming, shutdown: shutdown.clone(), open: Open::default() };
+    serve_connections(source, make, limits, shutdown).await;
 }
 
-/// Serves connections on so many threads, each of them by a service of its own.
-async fn serve_on_cores<S: Served>(
-    listener: TcpListener,
-    service: impl Fn() -> S + Clone + Send + 'static,
-    (cores, limits): (NonZero<usize>, Limits),
+/// Serves connections on so many threads, each of which makes their services by a function of its
+/// own.
+async fn serve_on_cores<S: Served, M: Fn(Peer) -> S>(
+    incoming: Incoming,
+    make: impl Fn() -> M + Clone + Send + 'static,
+    Cores { cores, limits }: Cores,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError>
 where
     S::Future: Send,
 {
     let stop = shutdown.clone();
-    let serve_one = move |handed: UnboundedReceiver<Handed>| {
-        let connections = UnboundedReceiverStream::new(handed)
-            // One that this runtime can't watch is dropped.
-            .filter_map(|(stream, seat)| Some((TcpStream::from_std(stream).ok()?, seat)));
-        serve_connections(connections, service(), limits, stop.clone())
-    };
-    cores::serve(Accepted::new(listener, shutdown), cores, serve_one).await
+    let serve_one = move |source| serve_connections(source, make(), limits, stop.clone());
+    cores::serve(incoming, cores, shutdown, serve_one).await
 }
 
 /// What a listener can serve.
@@ -160,54 +173,40 @@ impl<S> Served for S where
 {
 }
 
-/// Waits until a connection must have greeted: in so much time, and soon after a shutdown.
-async fn greeting_end(time: Duration, shutdown: CancellationToken) {
-    let stopping = async {
-        shutdown.cancelled().await;
-        sleep(LAST_GREETING).await;
-    };
-    // Late, or the server stops: the same for one who has not even spoken.
-    let _ = timeout(time, stopping).await;
-}
-
 /// Serves connections on the runtime that it is polled by, until they have ended after the shutdown.
 async fn serve_connections<S: Served>(
-    connections: impl Stream<Item = (TcpStream, Seat)>,
-    service: S,
+    mut source: Source,
+    make: impl Fn(Peer) -> S,
     limits: Limits,
     shutdown: CancellationToken,
-) -> Result<(), ServeError>
-where
+) where
     S::Future: Send,
 {
-    let stop = shutdown.clone();
-    let connections = connections.map(move |accepted| {
-        Connection::new(accepted, greeting_end(limits.greeting, stop.clone()))
-    });
-    let served = Server::builder()
-        .max_concurrent_streams(limits.streams_per_connection)
-        .http2_max_header_list_size(limits.metadata_bytes)
-        .http2_keepalive_interval(Some(limits.keepalive_interval))
-        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
-        // Streams that a peer opens and resets at once (CVE-2023-44487), and streams that we have
-        // to reset (CVE-2025-8671): beyond these the connection ends.
-        .http2_max_pending_accept_reset_streams(Some(20))
-        .http2_max_local_error_reset_streams(Some(64))
-        // Without the grace that tonic has beside it: with one, it skips the GOAWAY and cuts the
-        // connection with all of its calls.
-        .max_connection_age(limits.connection_age)
-        // The connections end with the shutdown, once those are taken that came before it: then the
-        // open ones are told to end. By a signal of its own it would drop the others.
-        .serve_with_incoming_shutdown(service, connections, pending());
-    let drained = async {
-        shutdown.cancelled().await;
-        sleep(limits.drain).await;
-    };
-    tokio::select! {
-        result = served => Ok(result?),
-        () = drained => {
-            info!("calls were still open when the time to end them was over");
-            Ok(())
-        }
+    let connections = TaskTracker::new();
+    let end = CancellationToken::new();
+    // They end with this future, too.
+    let _end_on_drop = end.clone().drop_guard();
+    let stop = Shutdown { begin: shutdown.clone(), end: end.clone() };
+    while let Some((accepted, seat)) = source.next().await {
+        let service =
+            make(peer(&accepted)).map_request(|request: Request<RawBody>| request.map(Body::new));
+        let driven = drive(accepted, service, limits.bounds(), stop.clone());
+        connections.spawn(async move {
+            driven.await;
+            drop(seat);
+        });
     }
+    drop(source);
+    shutdown.cancelled().await;
+    connections.close();
+    if timeout(limits.drain, connections.wait()).await.is_err() {
+        info!("calls were still open when the time to end them was over");
+        end.cancel();
+        connections.wait().await;
+    }
+}
+
+fn peer(accepted: &Accepted) -> Peer {
+    let Accepted { stream: _, permit } = accepted;
+    Peer { connection: Arc::clone(permit.connection()), memory: permit.memory().clone() }
 }

@@ -16,6 +16,7 @@ use crate::pb::directory_service_server::DirectoryServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::maintenance_service_server::MaintenanceServiceServer;
 use crate::pb::token_service_server::TokenServiceServer;
+use crate::transport::BodyTimes;
 
 mod answer;
 mod audit;
@@ -31,6 +32,7 @@ mod keys;
 mod layers;
 mod listener;
 mod maintenance;
+mod metered;
 mod status;
 mod tokens;
 
@@ -59,7 +61,7 @@ pub struct Settings {
     pub reflection: Reflection,
     /// How long a call may take, whatever its caller grants it.
     pub max_deadline: Duration,
-    /// The longest request message, in bytes.
+    /// The longest request message, in bytes; `PutRole` may have a longer one.
     pub max_request_bytes: usize,
     /// Ends open streams, which would keep the server from stopping.
     pub shutdown: CancellationToken,
@@ -73,6 +75,7 @@ pub struct DescriptorError(#[source] Box<dyn std::error::Error + Send + Sync>);
 use checks::{Checks, ChecksFirst};
 use decisions::Decisions;
 use elsewhere::Elsewhere;
+use metered::Rules;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -89,6 +92,8 @@ struct Services {
 pub struct Contract {
     routes: Routes,
     checks: Checks,
+    rpcs: Arc<layers::Rpcs>,
+    request_bytes: usize,
 }
 
 impl Contract {
@@ -99,17 +104,17 @@ impl Contract {
     }
 
     /// The services for a listener, all on the runtime that it is on.
-    fn here(self) -> ChecksFirst<Routes> {
-        let Self { routes, checks } = self;
-        ChecksFirst::new(checks, routes)
+    fn here(self, times: BodyTimes) -> ChecksFirst<Routes> {
+        let Self { routes, checks, rpcs, request_bytes } = self;
+        ChecksFirst::new(checks, routes, Rules { rpcs, request_bytes, times })
     }
 
     /// The services for listeners on other runtimes: there, checks that memory can answer are
     /// answered, and here all that may wait or work for long.
-    fn apart(self, runtime: Handle) -> ChecksFirst<Elsewhere<Routes>> {
-        let Self { routes, checks } = self;
+    fn apart(self, runtime: Handle, times: BodyTimes) -> ChecksFirst<Elsewhere<Routes>> {
+        let Self { routes, checks, rpcs, request_bytes } = self;
         let rest = Elsewhere::new(routes, runtime, checks.max_deadline);
-        ChecksFirst::new(checks, rest)
+        ChecksFirst::new(checks, rest, Rules { rpcs, request_bytes, times })
     }
 }
 
@@ -133,7 +138,8 @@ pub fn contract(
     macro_rules! limited {
         ($server:expr) => {
             $server
-                .max_decoding_message_size(max_request_bytes)
+                // The listener has a limit for each method. This one is for callers within.
+                .max_decoding_message_size(Rules::longest(max_request_bytes))
                 .max_encoding_message_size(MAX_ANSWER_BYTES)
         };
     }
@@ -151,17 +157,20 @@ pub fn contract(
         }
         Reflection::Off => {}
     }
-    let rpcs = layers::Rpcs::read(&[
-        pb::DESCRIPTOR,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    ])
-    .map_err(|e| DescriptorError(e.into()))?;
+    let rpcs = Arc::new(
+        layers::Rpcs::read(&[
+            pb::DESCRIPTOR,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ])
+        .map_err(|e| DescriptorError(e.into()))?,
+    );
     let rpc = rpcs.get(checks::PATH);
     let checks = Checks { core, decisions, rpc, max_deadline };
-    let routes = layers::around(routes, layers::Layers { rpcs, max_deadline, shutdown });
-    Ok(Contract { routes, checks })
+    let layers = layers::Layers { rpcs: Arc::clone(&rpcs), max_deadline, shutdown };
+    let routes = layers::around(routes, layers);
+    Ok(Contract { routes, checks, rpcs, request_bytes: max_request_bytes })
 }
 
 fn described() -> tonic_reflection::server::Builder<'static> {

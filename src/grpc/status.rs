@@ -8,8 +8,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::{debug, error, warn};
 
-use crate::domain::error::{Error, NoLease};
+use crate::domain::error::{Error, Field, NoLease};
 use crate::pb::{ERROR_DOMAIN, ErrorReason};
+use crate::transport::RequestError;
 
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,27 @@ impl From<Error> for Status {
 /// Says that the caller's deadline passed first.
 pub(super) fn deadline_exceeded() -> Status {
     with(ErrorReason::DeadlineExceeded, info(ErrorReason::DeadlineExceeded, HashMap::new()))
+}
+
+/// When to come back where requests hold too much memory.
+const NO_ROOM_RETRY: Duration = Duration::from_secs(1);
+
+/// Says that requests hold too much memory.
+pub(super) fn no_room() -> Status {
+    Error::Busy { retry_after: NO_ROOM_RETRY }.into()
+}
+
+/// Says why a request was not read to its end.
+pub(super) fn of_request(error: RequestError) -> Status {
+    match error {
+        RequestError::NoRoom(_) => no_room(),
+        RequestError::Late => deadline_exceeded(),
+        RequestError::TooLong(most) => {
+            Error::from(Field::new("message", format!("must be at most {most} bytes long"))).into()
+        }
+        // It may be a status itself, or have one among its causes.
+        RequestError::Broken(cause) => Status::from_error(cause),
+    }
 }
 
 /// Says that the call panicked.

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::Shim;
 use super::failure::Failure;
+use crate::transport::RequestError;
 
 /// The longest body that is read, in bytes.
 pub(super) const LIMIT: usize = 64 * 1024;
@@ -39,12 +40,26 @@ async fn read(mut body: Body) -> Result<Body, Failure> {
         match Limited::new(&mut body, LIMIT).collect().await {
             Ok(whole) => return Ok(Body::from(whole.to_bytes())),
             Err(error) if error.is::<LengthLimitError>() => {}
-            Err(_) => return Err(Failure::BodyUnreadable),
+            Err(error) => return Err(broken(&*error)),
         }
     }
     // Whether it came to its end makes no difference.
     let _ = tokio::time::timeout(PATIENCE, discard(body)).await;
     Err(Failure::BodyTooLarge)
+}
+
+/// Says why a body could not be read.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref() {
+            Some(RequestError::Late) => return Failure::BodyLate,
+            Some(RequestError::NoRoom(_)) => return Failure::Unavailable(1),
+            Some(RequestError::TooLong(_)) => return Failure::BodyTooLarge,
+            Some(RequestError::Broken(_)) | None => cause = error.source(),
+        }
+    }
+    Failure::BodyUnreadable
 }
 
 /// Reads on to the end, or to [`DISCARDED`] bytes. Keeps nothing.

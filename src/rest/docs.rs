@@ -1,7 +1,9 @@
 //! The page at `/docs` that shows the description: all of it comes from this binary.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -45,5 +47,10 @@ fn file(name: &str) -> Result<Response, Failure> {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    Ok((headers, found.bytes.into_owned()).into_response())
+    // Not copied: a client that takes its answers slowly would keep a copy for each.
+    let bytes = match found.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    Ok((headers, bytes).into_response())
 }

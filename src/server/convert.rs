@@ -1,5 +1,7 @@
 //! The settings in the words of those who need them.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,7 @@ use crate::domain::lease::{DatabaseLoss, Lease};
 use crate::domain::password::HashCost;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
+use crate::transport::BodyTimes;
 
 pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
     let passwords = &settings.passwords;
@@ -93,6 +96,10 @@ pub(super) fn grpc_limits(settings: &Settings) -> grpc::Limits {
             Runtime::Shared => 0,
         },
         streams_per_connection: settings.grpc.max_concurrent_streams,
+        body_times: body_times(settings),
+        // Its caller has some seconds to take the answer.
+        call_time: settings.grpc.max_deadline.saturating_add(Duration::from_secs(10)),
+        idle_time: settings.grpc.idle_timeout,
         drain: settings.shutdown.grace,
         ..grpc::Limits::default()
     }
@@ -100,11 +107,17 @@ pub(super) fn grpc_limits(settings: &Settings) -> grpc::Limits {
 
 pub(super) fn http_limits(settings: &Settings) -> http::Limits {
     http::Limits {
-        connections: settings.rest.max_connections,
+        head_time: settings.rest.header_timeout,
+        idle_time: settings.rest.idle_timeout,
+        body_times: body_times(settings),
         grace: settings.shutdown.grace,
         // A body and the calls that it leads to have a deadline each. Whoever answers in a
         // dialect's words comes first.
         request_time: settings.grpc.max_deadline.saturating_mul(3),
         ..http::Limits::default()
     }
+}
+
+fn body_times(settings: &Settings) -> BodyTimes {
+    BodyTimes { whole: settings.limits.body_timeout, ..BodyTimes::default() }
 }

@@ -19,7 +19,9 @@ use crate::grpc::{self, ServeError};
 use crate::rest;
 use crate::store::lock::Addresses;
 use crate::store::{Connections, SeaStore};
+use crate::transport::Incoming;
 
+mod admission;
 mod convert;
 mod drain;
 mod error;
@@ -40,6 +42,7 @@ pub use probe::{Probe, healthcheck};
 pub use upstream::{Reached, reach, remote};
 pub use welcome::Welcome;
 
+use admission::Admissions;
 use management::{ManagementState, Metrics};
 use open::Opened;
 use readiness::Readiness;
@@ -138,8 +141,9 @@ impl Server {
         tasks.spawn(housekeep(core.clone(), Arc::clone(&opened.store), stop.clone()));
         tasks.spawn(remove_dead(core.clone(), stop.clone()));
         tasks.spawn(readiness.clone().keep_up(health.clone()));
+        let admissions = Admissions::new(&settings);
         let serving = tasks.spawn(grpc::serve(
-            grpc,
+            Incoming::new(grpc, admissions.grpc),
             contract.clone(),
             convert::grpc_limits(&settings),
             stop.clone(),
@@ -149,14 +153,16 @@ impl Server {
             let router = rest::router(upstream, settings.shim()?)?;
             let router = drain::closing(router, stages.stopping.clone());
             let limits = convert::http_limits(&settings);
-            tasks.spawn(http::serve(listener, router, limits, stop.clone()));
+            let incoming = Incoming::new(listener, admissions.rest);
+            tasks.spawn(http::serve(incoming, router, limits, stop.clone()));
         }
         let last = TaskTracker::new();
         if let Some(listener) = management {
             let ready = readiness.for_probes();
             let router = management::router(ManagementState { ready, metrics: metrics.clone() });
             let limits = http::Limits { grace: Duration::ZERO, ..http::Limits::default() };
-            last.spawn(http::serve(listener, router, limits, stages.stopped.clone()));
+            let incoming = Incoming::new(listener, admissions.management);
+            last.spawn(http::serve(incoming, router, limits, stages.stopped.clone()));
         }
         last.spawn(metrics.keep_up(stages.stopped.clone()));
         last.spawn(keep_up(core.clone(), stages.stopped.clone()));
@@ -241,7 +247,8 @@ pub async fn serve_rest(
         tokio::time::sleep(delay).await;
         stop.cancel();
     };
-    let serving = http::serve(listener, router, convert::http_limits(&settings), stop.clone());
+    let incoming = Incoming::new(listener, Admissions::of_rest(&settings));
+    let serving = http::serve(incoming, router, convert::http_limits(&settings), stop.clone());
     tokio::join!(serving, stopping);
     Ok(())
 }

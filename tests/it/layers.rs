@@ -19,7 +19,7 @@ struct Layer {
     crates: &'static str,
 }
 
-const LAYERS: [Layer; 8] = [
+const LAYERS: [Layer; 9] = [
     Layer {
         name: "domain",
         modules: &[],
@@ -35,14 +35,14 @@ const LAYERS: [Layer; 8] = [
     },
     Layer {
         name: "grpc",
-        modules: &["authorization", "client", "domain", "pb"],
+        modules: &["authorization", "client", "domain", "pb", "transport"],
         crates: "async_trait base64 governor http http_body http_body_util ipnet metrics prost prost_types \
                  secrecy thiserror tokio tokio_stream tokio_util tonic tonic_health tonic_reflection \
                  tonic_types tower tower_http tracing uuid",
     },
     Layer {
         name: "rest",
-        modules: &["authorization", "client", "pb"],
+        modules: &["authorization", "client", "pb", "transport"],
         crates: "axum base64 http http_body http_body_util insta ipnet matchit metrics mime percent_encoding \
                  proptest prost prost_types quick_xml secrecy serde serde_json thiserror time tokio \
                  tonic tonic_types tower tower_http tracing utoipa utoipa_axum utoipa_swagger_ui \
@@ -53,6 +53,12 @@ const LAYERS: [Layer; 8] = [
         modules: &["authorization", "client", "pb"],
         crates: "base64 clap clap_complete comfy_table http humantime insta prost_types rpassword secrecy \
                  serde serde_json thiserror time tokio tonic tonic_types uuid zeroize",
+    },
+    Layer {
+        name: "transport",
+        modules: &[],
+        crates: "http http_body hyper hyper_util ipnet metrics metrics_exporter_prometheus rustix \
+                 thiserror tokio tokio_util tower tracing",
     },
     Layer { name: "authorization", modules: &[], crates: "base64 proptest secrecy thiserror" },
     Layer { name: "client", modules: &["pb"], crates: "http thiserror tonic tower" },

@@ -85,7 +85,7 @@ async fn gives_back_what_came_before_a_body_broke() {
 
 #[tokio::test]
 async fn writes_a_message_and_that_it_went_well() {
-    let answered = Answered::with(|bytes| bytes.put_slice(&[8, 1]));
+    let answered = Answered::with(None, |bytes| bytes.put_slice(&[8, 1]));
     let answered = answered.collect().await.unwrap();
     assert_eq!(answered.trailers().unwrap()["grpc-status"], "0");
     assert_eq!(*answered.to_bytes(), [0, 0, 0, 0, 2, 8, 1]);

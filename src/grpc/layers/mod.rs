@@ -26,13 +26,13 @@ mod rpc;
 mod tests;
 
 pub(super) use outcome::Tally;
-pub(super) use rpc::{Rpc, Rpcs};
+pub(super) use rpc::{Rpc, Rpcs, Sends};
 
 /// What the layers need to know.
 #[derive(Debug)]
 pub(super) struct Layers {
     /// The methods that there are.
-    pub(super) rpcs: Rpcs,
+    pub(super) rpcs: Arc<Rpcs>,
     /// How long a call may take, whatever its caller grants it.
     pub(super) max_deadline: Duration,
     /// Ends open streams.

@@ -13,12 +13,31 @@ use tonic::Code;
 /// How many codes gRPC has.
 const CODES: usize = 17;
 
+/// How many messages one side of a call sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::grpc) enum Sends {
+    /// One.
+    Message,
+    /// As many as it wants.
+    Stream,
+}
+
+impl Sends {
+    fn of(is_streaming: bool) -> Self {
+        if is_streaming { Self::Stream } else { Self::Message }
+    }
+}
+
 /// A method.
 pub(in crate::grpc) struct Rpc {
     /// Its service's full name.
     pub(super) service: Arc<str>,
     /// Its own.
     pub(super) method: Arc<str>,
+    /// What its callers send.
+    pub(in crate::grpc) client: Sends,
+    /// What it answers.
+    pub(in crate::grpc) server: Sends,
     // Looked up once each, when the first call ends so.
     seconds: OnceLock<Histogram>,
     ended: [OnceLock<Counter>; CODES],
@@ -26,7 +45,7 @@ pub(in crate::grpc) struct Rpc {
 
 impl fmt::Debug for Rpc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { service, method, seconds: _, ended: _ } = self;
+        let Self { service, method, client: _, server: _, seconds: _, ended: _ } = self;
         write!(f, "Rpc({service}/{method})")
     }
 }
@@ -36,6 +55,8 @@ impl Rpc {
         Self {
             service,
             method,
+            client: Sends::Message,
+            server: Sends::Message,
             seconds: OnceLock::new(),
             ended: [const { OnceLock::new() }; CODES],
         }
@@ -106,7 +127,11 @@ impl Rpcs {
                     let service_name: Arc<str> =
                         format!("{}.{}", file.package(), service.name()).into();
                     for method in &service.method {
-                        let rpc = Rpc::new(Arc::clone(&service_name), method.name().into());
+                        let rpc = Rpc {
+                            client: Sends::of(method.client_streaming()),
+                            server: Sends::of(method.server_streaming()),
+                            ..Rpc::new(Arc::clone(&service_name), method.name().into())
+                        };
                         by_path.insert(format!("/{service_name}/{}", rpc.method), Arc::new(rpc));
                     }
                 }

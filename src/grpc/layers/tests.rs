@@ -15,7 +15,7 @@ use crate::pb;
 use super::*;
 
 fn layers(max_deadline: Duration) -> Arc<Layers> {
-    let rpcs = Rpcs::read(&[pb::DESCRIPTOR]).unwrap();
+    let rpcs = Arc::new(Rpcs::read(&[pb::DESCRIPTOR]).unwrap());
     Arc::new(Layers { rpcs, max_deadline, shutdown: CancellationToken::new() })
 }
 

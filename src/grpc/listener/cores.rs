@@ -7,23 +7,98 @@
 
 use std::future::Future;
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
-use super::ServeError;
-use super::accepted::Accepted;
-use super::connection::{Open, Seat};
+use super::{Limits, ServeError};
+use crate::transport::{Accepted, Incoming, Permit};
+
+/// How many threads there are, and what each lets a peer do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cores {
+    pub(super) cores: NonZero<usize>,
+    pub(super) limits: Limits,
+}
+
+/// How many connections are open. Clones share the count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// Counts one more, until its seat is dropped.
+    fn seat(&self) -> Seat {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Seat(self.clone())
+    }
+
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection's place in the count.
+#[derive(Debug)]
+pub(super) struct Seat(Open);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A connection on its way to its thread.
-pub(super) type Handed = (std::net::TcpStream, Seat);
+#[derive(Debug)]
+pub(super) struct Handed {
+    stream: std::net::TcpStream,
+    permit: Permit,
+    seat: Seat,
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A listener.
+    Listener {
+        /// Its connections.
+        incoming: Incoming,
+        /// Ends them.
+        shutdown: CancellationToken,
+        /// Their count.
+        open: Open,
+    },
+    /// Whoever hands them to this thread.
+    Core(mpsc::UnboundedReceiver<Handed>),
+}
+
+impl Source {
+    /// Waits for the next one; `None`: there will be none.
+    pub(super) async fn next(&mut self) -> Option<(Accepted, Seat)> {
+        match self {
+            Self::Listener { incoming, shutdown, open } => {
+                Some((incoming.next(shutdown).await?, open.seat()))
+            }
+            Self::Core(handed) => loop {
+                let Handed { stream, permit, seat } = handed.recv().await?;
+                // One that this runtime can't watch is dropped.
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    return Some((Accepted { stream, permit }, seat));
+                }
+            },
+        }
+    }
+}
 
 /// A thread, for whoever hands it connections.
 struct Core {
-    // Each one that waits in it is an open file, of which there is a bound.
+    // Each one that waits in it has a place at the listener, of which there is a bound.
     connections: mpsc::UnboundedSender<Handed>,
     open: Open,
 }
@@ -32,29 +107,30 @@ struct Core {
 /// `serve_one` serves what it is handed, on the runtime that it is called on.
 ///
 /// # Errors
-/// [`ServeError`]: as `serve_one`, or of a thread.
+/// [`ServeError`], of a thread.
 pub(super) async fn serve<F>(
-    accepted: Accepted,
+    incoming: Incoming,
     cores: NonZero<usize>,
-    serve_one: impl Fn(mpsc::UnboundedReceiver<Handed>) -> F + Clone + Send + 'static,
+    shutdown: CancellationToken,
+    serve_one: impl Fn(Source) -> F + Clone + Send + 'static,
 ) -> Result<(), ServeError>
 where
-    F: Future<Output = Result<(), ServeError>>,
+    F: Future<Output = ()>,
 {
     let mut threads = JoinSet::new();
     let mut handles = Vec::with_capacity(cores.get());
     for number in 0..cores.get() {
         let (sender, receiver) = mpsc::unbounded_channel();
         let serve_one = serve_one.clone();
-        let ended = start(number, move || serve_one(receiver))?;
-        threads.spawn(async move { ended.await.unwrap_or(Err(ServeError::BrokenOff)) });
+        let ended = start(number, move || serve_one(Source::Core(receiver)))?;
+        threads.spawn(async move { ended.await.map_err(|_| ServeError::BrokenOff) });
         handles.push(Core { connections: sender, open: Open::default() });
     }
     tokio::select! {
         // It ends after the shutdown, and with it what each thread is handed.
-        () = hand_out(accepted, handles) => {}
+        () = hand_out(incoming, handles, &shutdown) => {}
         // Before the shutdown none ends but by a fault.
-        Some(ended) = threads.join_next() => return ended.unwrap_or(Err(ServeError::BrokenOff)),
+        Some(_) = threads.join_next() => return Err(ServeError::BrokenOff),
     }
     while let Some(ended) = threads.join_next().await {
         ended.unwrap_or(Err(ServeError::BrokenOff))?;
@@ -63,15 +139,15 @@ where
 }
 
 /// Hands each connection to the thread that has the fewest.
-async fn hand_out(mut accepted: Accepted, cores: Vec<Core>) {
-    while let Some(stream) = accepted.next().await {
+async fn hand_out(mut incoming: Incoming, cores: Vec<Core>, shutdown: &CancellationToken) {
+    while let Some(Accepted { stream, permit }) = incoming.next(shutdown).await {
         let (Some(core), Ok(stream)) =
             (cores.iter().min_by_key(|core| core.open.count()), stream.into_std())
         else {
             continue;
         };
         // A thread that has ended is seen by whoever waits for its end.
-        drop(core.connections.send((stream, core.open.seat())));
+        drop(core.connections.send(Handed { stream, permit, seat: core.open.seat() }));
     }
 }
 
@@ -79,19 +155,19 @@ async fn hand_out(mut accepted: Accepted, cores: Vec<Core>) {
 fn start<F>(
     number: usize,
     serve: impl FnOnce() -> F + Send + 'static,
-) -> Result<oneshot::Receiver<Result<(), ServeError>>, ServeError>
+) -> Result<oneshot::Receiver<()>, ServeError>
 where
-    F: Future<Output = Result<(), ServeError>>,
+    F: Future<Output = ()>,
 {
     let runtime: Runtime =
         Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
     let (sender, ended) = oneshot::channel();
     let run = move || {
-        let served = runtime.block_on(serve());
+        runtime.block_on(serve());
         // With it ends what is still open.
         drop(runtime);
         // Nobody waits for it where the server itself has broken off.
-        drop(sender.send(served));
+        let _ = sender.send(());
     };
     thread::Builder::new().name(format!("grpc-{number}")).spawn(run).map_err(ServeError::Thread)?;
     Ok(ended)

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use http::HeaderMap;
+use prost::bytes::Bytes;
 use reqwest::Client;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
@@ -22,6 +23,8 @@ use super::*;
 use crate::grpc::Health;
 use crate::grpc::elsewhere::Elsewhere;
 use crate::grpc::layers::{Layers, Rpcs, around};
+use crate::grpc::metered::{Metered, Rules};
+use crate::transport::{Admission, AdmissionLimits, RequestMemory};
 
 const MAX_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -32,25 +35,38 @@ async fn start(
     limits: Limits,
     shutdown: &CancellationToken,
 ) -> (SocketAddr, Serving) {
-    let rpcs = Rpcs::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
-    let routes =
-        around(routes, Layers { rpcs, max_deadline: MAX_DEADLINE, shutdown: shutdown.clone() });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let rpcs = Arc::new(Rpcs::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap());
+    let layers =
+        Layers { rpcs: Arc::clone(&rpcs), max_deadline: MAX_DEADLINE, shutdown: shutdown.clone() };
+    let routes = around(routes, layers);
+    let (incoming, address) = listen().await;
     let shutdown = shutdown.clone();
+    let rules = Arc::new(Rules { rpcs, request_bytes: 1024, times: limits.body_times });
     let serving = match NonZero::new(limits.cores) {
-        None => tokio::spawn(serve_here(listener, routes, limits, shutdown)),
+        None => tokio::spawn(async move {
+            let make = move |peer| Metered::new(routes.clone(), peer, Arc::clone(&rules));
+            serve_here(incoming, make, limits, shutdown).await;
+            Ok(())
+        }),
         Some(cores) => {
             let routes = Elsewhere::new(routes, Handle::current(), MAX_DEADLINE);
-            tokio::spawn(serve_on_cores(
-                listener,
-                move || routes.clone(),
-                (cores, limits),
-                shutdown,
-            ))
+            let make = move || {
+                let (routes, rules) = (routes.clone(), Arc::clone(&rules));
+                move |peer| Metered::new(routes.clone(), peer, Arc::clone(&rules))
+            };
+            tokio::spawn(serve_on_cores(incoming, make, Cores { cores, limits }, shutdown))
         }
     };
     (address, serving)
+}
+
+/// A listener that has places for all.
+async fn listen() -> (Incoming, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let places = AdmissionLimits { connections: 100, per_address: 100, trusted: Vec::new() };
+    let admission = Admission::new("test", places, RequestMemory::new(32 << 20));
+    (Incoming::new(listener, admission), address)
 }
 
 /// Limits of a listener on the runtime of a test, and of one with threads of its own.
@@ -211,8 +227,7 @@ async fn serving() -> Health {
 #[tokio::test]
 async fn answers_those_who_had_come_before_the_shutdown() {
     for limits in both(Limits::default()) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (incoming, address) = listen().await;
         let shutdown = CancellationToken::new();
         shutdown.cancel();
         // They wait in the kernel's queue, and ask once they are let in.
@@ -221,11 +236,17 @@ async fn answers_those_who_had_come_before_the_shutdown() {
             sockets.push(TcpStream::connect(address).await.unwrap());
         }
         let routes = Routes::new(serving().await.server());
-        let service = move || routes.clone();
         let serving = match NonZero::new(limits.cores) {
-            None => tokio::spawn(serve_here(listener, service(), limits, shutdown)),
+            None => tokio::spawn(async move {
+                serve_here(incoming, move |_| routes.clone(), limits, shutdown).await;
+                Ok(())
+            }),
             Some(cores) => {
-                tokio::spawn(serve_on_cores(listener, service, (cores, limits), shutdown))
+                let make = move || {
+                    let routes = routes.clone();
+                    move |_| routes.clone()
+                };
+                tokio::spawn(serve_on_cores(incoming, make, Cores { cores, limits }, shutdown))
             }
         };
         for socket in sockets {
@@ -266,18 +287,16 @@ impl HealthRpcs for Where {
 #[tokio::test]
 async fn spreads_connections_over_the_threads_and_keeps_waiting_calls_off_them() {
     let threads = Arc::<Mutex<HashSet<ThreadId>>>::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let cores = NonZero::new(3).unwrap();
+    let (incoming, address) = listen().await;
+    let limits = Limits { cores: 3, ..Limits::default() };
+    let cores = Cores { cores: NonZero::new(3).unwrap(), limits };
     // Without the detour: so each call runs on the thread of its connection.
     let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
-    let limits = Limits { cores: 3, ..Limits::default() };
-    tokio::spawn(serve_on_cores(
-        listener,
-        move || routes.clone(),
-        (cores, limits),
-        CancellationToken::new(),
-    ));
+    let make = move || {
+        let routes = routes.clone();
+        move |_| routes.clone()
+    };
+    tokio::spawn(serve_on_cores(incoming, make, cores, CancellationToken::new()));
     let mut open = Vec::new();
     for _ in 0..3 {
         // Each has a connection of its own, which stays open with its client.
@@ -287,18 +306,129 @@ async fn spreads_connections_over_the_threads_and_keeps_waiting_calls_off_them()
     }
     assert_eq!(threads.lock().unwrap().len(), 3);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (incoming, address) = listen().await;
     threads.lock().unwrap().clear();
     let routes = Routes::new(HealthServer::new(Where(Arc::clone(&threads))));
     let routes = Elsewhere::new(routes, Handle::current(), MAX_DEADLINE);
-    tokio::spawn(serve_on_cores(
-        listener,
-        move || routes.clone(),
-        (cores, limits),
-        CancellationToken::new(),
-    ));
+    let make = move || {
+        let routes = routes.clone();
+        move |_| routes.clone()
+    };
+    tokio::spawn(serve_on_cores(incoming, make, cores, CancellationToken::new()));
     call(address, "Check", "10S").await;
     // The runtime of a test is its own thread.
     assert_eq!(*threads.lock().unwrap(), HashSet::from([thread::current().id()]));
+}
+
+/// A connection of HTTP/2 that says when it has ended.
+async fn connect(address: SocketAddr) -> (h2::client::SendRequest<Bytes>, JoinHandle<()>) {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(socket).await.unwrap();
+    // However it ends.
+    (client, tokio::spawn(async move { drop(connection.await) }))
+}
+
+/// Begins a call by a connection, and sends so much of its message.
+fn begin(
+    client: &mut h2::client::SendRequest<Bytes>,
+    method: &str,
+    message: &'static [u8],
+) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+    let request = http::Request::post(format!("http://test/grpc.health.v1.Health/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap();
+    let (answer, mut stream) = client.send_request(request, false).unwrap();
+    stream.send_data(Bytes::from_static(message), message.len() == 5).unwrap();
+    (answer, stream)
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_a_connection_without_calls_and_keeps_one_with_a_stream() {
+    let health = serving().await;
+    let limits = Limits { idle_time: Duration::from_mins(5), ..Limits::default() };
+    let (address, _) = start(Routes::new(health.server()), limits, &CancellationToken::new()).await;
+    let began = tokio::time::Instant::now();
+    let (_silent, ended) = connect(address).await;
+    ended.await.unwrap();
+    assert!((limits.idle_time..limits.idle_time * 2).contains(&began.elapsed()));
+    let (mut client, mut ended) = connect(address).await;
+    let (watch, _) = begin(&mut client, "Watch", &[0; 5]);
+    let watch = watch.await.unwrap();
+    let early = tokio::time::timeout(limits.idle_time * 3, &mut ended).await;
+    assert!(early.is_err(), "a stream was open");
+    drop(watch);
+    ended.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_a_message_that_does_not_come_long_before_the_deadline() {
+    let health = serving().await;
+    let limits = Limits::default();
+    let (address, _) = start(Routes::new(health.server()), limits, &CancellationToken::new()).await;
+    let began = tokio::time::Instant::now();
+    let (mut client, _ended) = connect(address).await;
+    for message in [&b""[..], &[0, 0, 0, 0, 9, 0]] {
+        let (answer, _stream) = begin(&mut client, "Check", message);
+        assert_eq!(code(answer.await.unwrap().headers()), "4", "{message:?}");
+    }
+    assert!(began.elapsed() < limits.body_times.whole * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cuts_a_connection_whose_answers_are_not_taken() {
+    let health = serving().await;
+    let limits = Limits::default();
+    let (address, _) = start(Routes::new(health.server()), limits, &CancellationToken::new()).await;
+    let socket = TcpStream::connect(address).await.unwrap();
+    // No answer fits: not a byte of one may be sent.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (mut client, connection) = builder.handshake::<_, Bytes>(socket).await.unwrap();
+    let mut ended = tokio::spawn(async move { drop(connection.await) });
+    let began = tokio::time::Instant::now();
+    let (answer, _stream) = begin(&mut client, "Check", &[0; 5]);
+    let _answer = answer.await.unwrap();
+    let early = tokio::time::timeout(limits.call_time / 2, &mut ended).await;
+    assert!(early.is_err(), "it had time to take its answer");
+    ended.await.unwrap();
+    assert!(began.elapsed() < limits.call_time * 2);
+}
+
+#[tokio::test]
+async fn refuses_a_message_that_is_longer_than_its_method_takes() {
+    for limits in both(Limits::default()) {
+        let health = serving().await;
+        let routes = Routes::new(health.server());
+        let (address, _) = start(routes, limits, &CancellationToken::new()).await;
+        let (mut client, _ended) = connect(address).await;
+        for method in ["Check", "Watch"] {
+            let (answer, _stream) = begin(&mut client, method, &[0, 255, 255, 255, 255, 0]);
+            assert_eq!(code(answer.await.unwrap().headers()), "3", "{method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn has_room_for_some_streams_of_a_connection() {
+    for limits in both(Limits::default()) {
+        let health = serving().await;
+        let routes = Routes::new(health.server());
+        let (address, _) = start(routes, limits, &CancellationToken::new()).await;
+        let (mut client, _ended) = connect(address).await;
+        let mut open = Vec::new();
+        let refused = loop {
+            let (answer, stream) = begin(&mut client, "Watch", &[0; 5]);
+            let answer = answer.await.unwrap();
+            if answer.headers().contains_key("grpc-status") {
+                break answer;
+            }
+            open.push((answer, stream));
+        };
+        assert_eq!(code(refused.headers()), "8");
+        assert!((10..100).contains(&open.len()), "{}", open.len());
+        let (answer, _stream) = begin(&mut client, "Check", &[0; 5]);
+        assert!(!answer.await.unwrap().headers().contains_key("grpc-status"));
+    }
 }

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::transport::{Admission, AdmissionLimits};
 
 use super::*;
 
@@ -24,10 +28,17 @@ struct Running {
 
 impl Running {
     async fn start(router: Router, limits: Limits) -> Self {
+        Self::with_places(router, limits, 100).await
+    }
+
+    async fn with_places(router: Router, limits: Limits, connections: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let done = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        let places = AdmissionLimits { connections, per_address: connections, trusted: Vec::new() };
+        let admission = Admission::new("test", places, RequestMemory::new(32 << 20));
+        let incoming = Incoming::new(listener, admission);
+        let done = tokio::spawn(serve(incoming, router, limits, shutdown.clone()));
         Self { address, shutdown, done }
     }
 
@@ -159,19 +170,186 @@ async fn refuses_heads_that_are_too_large() {
 }
 
 #[tokio::test]
-async fn keeps_more_connections_than_it_has_places_waiting() {
-    let server = Running::start(says_peer(), Limits { connections: 1, ..limits() }).await;
+async fn closes_at_once_what_it_has_no_place_for() {
+    let (reached, may_go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let server = Running::with_places(waits(&reached, &may_go), limits(), 1).await;
+    let mut first = server.connect().await;
+    first.write_all(REQUEST).await.unwrap();
+    reached.notified().await;
+    assert_eq!(read_to_end(server.connect().await).await, "");
+    may_go.notify_one();
+    assert!(read_some(&mut first).await.starts_with("HTTP/1.1 200"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn gives_the_place_of_an_idle_connection_to_a_new_one() {
+    let server = Running::with_places(says_peer(), limits(), 1).await;
     let mut first = server.connect().await;
     first.write_all(REQUEST).await.unwrap();
     read_some(&mut first).await;
     let mut second = server.connect().await;
     second.write_all(REQUEST).await.unwrap();
-    let mut buffer = [0; 1];
-    let early = timeout(Duration::from_millis(50), second.read(&mut buffer)).await;
-    assert!(early.is_err(), "answered beyond the bound");
-    drop(first);
     assert!(read_some(&mut second).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(read_to_end(first).await, "");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn gives_the_place_of_an_unfinished_body_to_a_new_connection() {
+    let router = Router::new().route("/", post(|_: axum::body::Bytes| async {}).get(|| async {}));
+    let patient = BodyTimes { whole: LONG, grace: LONG, rate: 1 };
+    let server = Running::with_places(router, Limits { body_times: patient, ..limits() }, 1).await;
+    let mut first = server.connect().await;
+    first.write_all(UNFINISHED).await.unwrap();
+    let mut second = server.connect().await;
+    second.write_all(REQUEST).await.unwrap();
+    assert!(read_some(&mut second).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(read_to_end(first).await, "");
+    server.stop().await;
+}
+
+/// Limits of which the times are the product's.
+fn usual() -> Limits {
+    Limits::default()
+}
+
+/// Sends a request and reads its answer.
+async fn ask(socket: &mut TcpStream) {
+    socket.write_all(REQUEST).await.unwrap();
+    assert!(read_some(socket).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_an_idle_connection_for_longer_than_a_head_may_take() {
+    let server = Running::start(says_peer(), usual()).await;
+    let mut socket = server.connect().await;
+    for _ in 0..3 {
+        ask(&mut socket).await;
+        sleep(usual().idle_time / 10 * 9).await;
+    }
+    ask(&mut socket).await;
+    let began = Instant::now();
+    assert_eq!(read_to_end(socket).await, "");
+    assert!((usual().idle_time..usual().idle_time * 2).contains(&began.elapsed()));
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn cuts_a_later_head_that_has_begun_and_does_not_end() {
+    let server = Running::start(says_peer(), usual()).await;
+    for drips in [&[&b"GET / HTTP/1.1\r\n"[..]][..], &[b"G", b"E", b"T", b" ", b"/", b" ", b"H"]] {
+        let mut socket = server.connect().await;
+        ask(&mut socket).await;
+        sleep(Duration::from_mins(1)).await;
+        let began = Instant::now();
+        for drip in drips {
+            // It may have been cut before.
+            let _ = socket.write_all(drip).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(read_to_end(socket).await, "");
+        let time = usual().head_time;
+        assert!((time..time + Duration::from_secs(5)).contains(&began.elapsed()));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn gives_a_first_head_no_time_to_be_idle() {
+    let server = Running::start(says_peer(), usual()).await;
+    for said in [&b""[..], b"GET / HTTP/1.1\r\n"] {
+        let mut socket = server.connect().await;
+        socket.write_all(said).await.unwrap();
+        let began = Instant::now();
+        assert_eq!(read_to_end(socket).await, "");
+        let time = usual().head_time;
+        assert!((time..time + Duration::from_secs(1)).contains(&began.elapsed()));
+    }
+    server.stop().await;
+}
+
+/// A route that reads a body, and says why it could not.
+fn reads() -> Router {
+    Router::new().route(
+        "/",
+        post(|body: axum::body::Body| async {
+            match axum::body::to_bytes(body, usize::MAX).await {
+                Ok(body) => body.len().to_string(),
+                Err(error) => std::error::Error::source(&error).unwrap().to_string(),
+            }
+        }),
+    )
+}
+
+const UNFINISHED: &[u8] = b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 9999\r\n\r\nx";
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_a_body_as_long_as_it_comes_at_a_rate() {
+    let server = Running::start(reads(), usual()).await;
+    // A byte and no more; a hundred bytes a second; two kibibytes a second, to the end.
+    for (piece, whole) in [(0, false), (100, false), (2048, true)] {
+        let mut socket = server.connect().await;
+        let began = Instant::now();
+        socket.write_all(UNFINISHED).await.unwrap();
+        let mut left = 9998;
+        let answer = loop {
+            let piece = left.min(piece);
+            left -= piece;
+            socket.write_all(&vec![b'x'; piece]).await.unwrap();
+            if let Ok(answer) = timeout(Duration::from_secs(1), read_some(&mut socket)).await {
+                break answer;
+            }
+        };
+        assert!(began.elapsed() < usual().body_times.whole, "{piece}");
+        assert_eq!(answer.ends_with("\r\n9999"), whole, "{answer}");
+        assert_eq!(answer.ends_with("took too long to arrive"), !whole, "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_no_body_longer_than_for_a_whole_one() {
+    let server = Running::start(reads(), usual()).await;
+    let mut socket = server.connect().await;
+    let began = Instant::now();
+    socket
+        .write_all(b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 99999\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = loop {
+        socket.write_all(&[b'x'; 4096]).await.unwrap();
+        if let Ok(answer) = timeout(Duration::from_secs(1), read_some(&mut socket)).await {
+            break answer;
+        }
+    };
+    assert!(answer.ends_with("took too long to arrive"), "{answer}");
+    let whole = usual().body_times.whole;
+    assert!((whole..whole + Duration::from_secs(2)).contains(&began.elapsed()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn has_no_memory_for_more_than_one_connection_may_hold() {
+    let (reached, may_go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let router = waits(&reached, &may_go);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let places = AdmissionLimits { connections: 9, per_address: 9, trusted: Vec::new() };
+    // A connection may hold less than what a call costs.
+    let admission = Admission::new("test", places, RequestMemory::new(16 * 1024));
+    let shutdown = CancellationToken::new();
+    let incoming = Incoming::new(listener, admission);
+    tokio::spawn(serve(
+        incoming,
+        reads().merge(router.route("/get", get(|| async {}))),
+        limits(),
+        shutdown,
+    ));
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(UNFINISHED).await.unwrap();
+    let answer = read_some(&mut socket).await;
+    assert!(answer.ends_with("hold too much memory"), "{answer}");
 }
 
 #[tokio::test]
@@ -225,7 +403,9 @@ async fn answers_those_who_had_come_before_the_shutdown() {
         sockets.push(socket);
     }
     let late = TcpStream::connect(address).await.unwrap();
-    let serving = serve(listener, says_peer(), limits(), shutdown);
+    let places = AdmissionLimits { connections: 100, per_address: 100, trusted: Vec::new() };
+    let admission = Admission::new("test", places, RequestMemory::new(32 << 20));
+    let serving = serve(Incoming::new(listener, admission), says_peer(), limits(), shutdown);
     let asking = async {
         let mut answers = Vec::new();
         for socket in sockets {

@@ -29,6 +29,7 @@ mod shell;
 mod standby;
 mod stop;
 mod story;
+mod strangers;
 
 /// How long a process may say nothing. More than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(1);
