@@ -85,7 +85,7 @@ async fn leaves_a_stranger_no_more_connections_than_one_address_may_have() {
     let mut strangers = open(STRANGER, &attacked, "grpc", GREETING).await;
     attacked.serves_others().await;
     let open = attacked.metric(r#"tokend_connections{listener="grpc"} "#).await;
-    assert!(open < 200.0, "{open}");
+    assert!((1.0..200.0).contains(&open), "{open}");
     // Each end is heard of, sooner or later.
     let mut ends = 0;
     while ends < MANY - 128 {
