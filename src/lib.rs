@@ -18,6 +18,7 @@ pub mod domain;
 pub mod grpc;
 pub mod pb;
 pub mod rest;
+pub mod secret;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -1,8 +1,9 @@
 //! tokend: reads the command line, sets up the log, and does one thing.
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
@@ -13,7 +14,7 @@ use tokend::cli::{
 use tokend::client::Upstream;
 use tokend::config::{Settings, Sources};
 use tokend::rest;
-use tokend::server::{self, Probe, Reached, Server, Wiring};
+use tokend::server::{self, Probe, Reached, Server, Welcome, Wiring};
 use tokend::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -24,19 +25,55 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// How long the process waits for its log, or for whoever reads its standard output: nobody may.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     telemetry::tell_panics_in_one_line();
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(said) => return answer_of_clap(&said),
+    };
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failure::from)
         .and_then(|runtime| runtime.block_on(run(args)));
-    done.unwrap_or_else(|failure| {
-        // Where even this can't be written, the exit status must do.
-        drop(writeln!(std::io::stderr(), "tokend: {failure}"));
+    let code = done.unwrap_or_else(|failure| {
+        telemetry::say(&format!("tokend: {failure}"));
         ExitCode::FAILURE
-    })
+    });
+    telemetry::finish(PATIENCE);
+    code
+}
+
+/// Help and the version go to standard output, what is wrong with the command line to stderr.
+fn answer_of_clap(said: &clap::Error) -> ExitCode {
+    match said.print() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            telemetry::say(&format!("tokend: {}", unwritten(&error)));
+            ExitCode::FAILURE
+        }
+        Ok(()) | Err(_) => u8::try_from(said.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+    }
+}
+
+/// Writes to standard output, to the end.
+fn write(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush())
+}
+
+/// Answers a command. Who has closed the pipe has read enough: that is no failure.
+fn print(text: &[u8]) -> Result<ExitCode, Failure> {
+    match write(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(&error).into()),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn unwritten(error: &io::Error) -> String {
+    format!("the answer could not be written: {error}")
 }
 
 async fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -51,10 +88,7 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
         ..Sources::of_process()
     };
     match command.unwrap_or(Command::Serve) {
-        Command::Completions { shell } => {
-            cli::write_completions(shell, &mut std::io::stdout())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => print(&cli::completions(shell)),
         Command::Serve => serve(Settings::load(&sources)?).await,
         Command::Rest { upstream } => {
             let settings = Settings::load(&sources)?;
@@ -74,19 +108,14 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
                 LeaseCommand::Show => server::show_lease(&settings).await?,
                 LeaseCommand::Reset => server::reset_lease(&settings).await?,
             };
-            std::io::stdout().write_all(text.as_bytes())?;
-            Ok(ExitCode::SUCCESS)
+            print(text.as_bytes())
         }
         Command::Healthcheck { server, management } => {
             let probe = probe(&sources, server, management.as_ref())?;
             server::healthcheck(&probe).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::OpenApi => {
-            let description = rest::describe(&Settings::load(&sources)?.shim()?)?;
-            std::io::stdout().write_all(description.as_bytes())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::OpenApi => print(rest::describe(&Settings::load(&sources)?.shim()?)?.as_bytes()),
         Command::Config(command) => config(command, &Settings::load(&sources)?),
         Command::Client(command) => client(command, &Settings::load(&sources)?).await,
     }
@@ -97,10 +126,31 @@ async fn serve(settings: Settings) -> Result<ExitCode, Failure> {
     let shutdown = shutdown()?;
     let mut server = Server::bind(settings, Wiring::default()).await?;
     if let Some(welcome) = server.take_welcome() {
-        welcome.write(&mut std::io::stdout())?;
+        show(&welcome).await;
     }
     server.serve(shutdown).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what the first start has to say. Where nobody can read it the server goes on, and the log
+/// tells how to set another password.
+async fn show(welcome: &Welcome) {
+    let text = welcome.text();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // A thread of nobody's: a write into a pipe that is full may never end.
+    let writes = std::thread::Builder::new().spawn(move || sender.send(write(text.as_bytes())));
+    let cause = match (writes, tokio::time::timeout(PATIENCE, receiver).await) {
+        (Ok(_), Ok(Ok(Ok(())))) => return,
+        (Err(error), _) | (_, Ok(Ok(Err(error)))) => error.to_string(),
+        (Ok(_), Ok(Err(_)) | Err(_)) => "nobody reads it".to_owned(),
+    };
+    tracing::warn!(
+        user.name = welcome.username(),
+        cause,
+        "the first user's password could not be shown on standard output, and nobody knows it: \
+         stop this server and set another one by `tokend user passwd {}`",
+        welcome.username(),
+    );
 }
 
 /// Cancelled at the first SIGINT or SIGTERM. A second one ends the process at once.
@@ -116,6 +166,7 @@ fn shutdown() -> Result<CancellationToken, Failure> {
                 _ = terminate.recv() => {}
             }
             if asked.is_cancelled() {
+                telemetry::finish(PATIENCE / 10);
                 std::process::exit(1);
             }
             asked.cancel();
@@ -146,14 +197,13 @@ fn config(command: ConfigCommand, settings: &Settings) -> Result<ExitCode, Failu
             "the settings are valid\n".to_owned()
         }
     };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    print(text.as_bytes())
 }
 
 async fn client(command: cli::ClientCommand, settings: &Settings) -> Result<ExitCode, Failure> {
     let reached = server::reach(settings, command.connection().server.as_ref()).await?;
     let (upstream, standing, local) = match reached {
-        Reached::Remote(upstream) => (upstream, Standing::Remote(Environment::of_process()), None),
+        Reached::Remote(upstream) => (upstream, Standing::Remote(Environment::of_process()?), None),
         Reached::Local(upstream, local) => (upstream, Standing::Operator, Some(local)),
     };
     let session = Session {

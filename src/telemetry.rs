@@ -1,14 +1,26 @@
-//! Logging: to stderr, as text or as JSON; and what is said of a panic.
+//! Logging: to stderr, as text or as JSON; and what is said of a panic. That stderr can't be
+//! written, or that nobody reads it, costs lines and nothing else.
 
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::panic::{Location, PanicHookInfo};
+use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::LogFormat;
+
+mod lines;
+
+use lines::Lines;
+
+/// The log of this process, once it is set up.
+static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
 
 /// What says at each start that there is nothing to migrate.
 const NOISY: &str = "sea_orm_migration";
@@ -25,15 +37,51 @@ pub struct TelemetryError(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// # Errors
 /// [`TelemetryError`] where the directives are wrong, or at a second call.
 pub fn init(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter(level)?)
-        .with_writer(std::io::stderr)
+    let filter = filter(level)?;
+    let lines = lines().map_err(|error| TelemetryError(error.into()))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Arc::clone(&lines))
+        // It would print them, and panic where it can't.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let set = match format {
-        LogFormat::Text => lines.finish().try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => log.finish().try_init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
     };
-    set.map_err(|error| TelemetryError(error.into()))
+    set.map_err(|error| TelemetryError(error.into()))?;
+    // Another can't be first: its `init` would have failed this one.
+    drop(LINES.set(lines));
+    Ok(())
+}
+
+fn lines() -> std::io::Result<Arc<Lines>> {
+    // A handle of its own, for the lock of the library's is held as long as a write takes.
+    Lines::start(File::from(std::io::stderr().as_fd().try_clone_to_owned()?))
+}
+
+/// Says a sentence on stderr, behind what is logged. Where it can't be written it is lost.
+pub fn say(sentence: &str) {
+    let line = format!("{sentence}\n");
+    match LINES.get() {
+        Some(lines) => lines.push(line.as_bytes()),
+        None => drop(std::io::stderr().write_all(line.as_bytes())),
+    }
+}
+
+/// Waits until what was logged is written or lost, but no longer than this: a pipe may be full that
+/// nobody reads.
+pub fn finish(within: Duration) {
+    if let Some(lines) = LINES.get() {
+        lines.finish(within);
+    }
+}
+
+/// How many lines of the log were lost, because they could not be written or found no room in the
+/// queue before it.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LINES.get().map_or(0, |lines| lines.lost())
 }
 
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
@@ -90,7 +138,9 @@ mod tests {
                 init(LogFormat::Text, "info").unwrap();
             }
             tell_panics_in_one_line();
-            panic!("hunter2");
+            drop(thread::spawn(|| panic!("hunter2")).join());
+            finish(Duration::from_mins(1));
+            std::process::exit(1);
         }
         for (logs, words) in [("yes", "a thread panicked"), ("no", "tokend: a fault at")] {
             let told = stderr_of_a_panic(logs);

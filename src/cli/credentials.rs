@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::args::Connection;
 use super::error::Error;
 use super::secrets::Secrets;
+use crate::secret;
 
 /// What the environment says of the caller.
 #[derive(Debug, Clone, Default)]
@@ -22,12 +23,23 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads it from this process. What is empty or no UTF-8 counts as unset.
-    #[must_use]
-    pub fn of_process() -> Self {
-        let secret = |name| env::var(name).ok().filter(|it| !it.is_empty()).map(Into::into);
-        Self { token: secret("TOKEND_TOKEN"), password: secret("TOKEND_PASSWORD") }
+    /// Reads it from this process. What is empty counts as unset.
+    ///
+    /// # Errors
+    /// [`Error::UnclearSecret`], and [`Error::Unsendable`] for what is no UTF-8.
+    pub fn of_process() -> Result<Self, Error> {
+        Ok(Self { token: variable("TOKEND_TOKEN")?, password: variable("TOKEND_PASSWORD")? })
     }
+}
+
+fn variable(name: &'static str) -> Result<Option<SecretString>, Error> {
+    let value = match env::var(name) {
+        Ok(value) => Zeroizing::new(value),
+        Err(env::VarError::NotPresent) => return Ok(None),
+        Err(env::VarError::NotUnicode(_)) => return Err(Error::Unsendable(name)),
+    };
+    let text = secret::text(&value).map_err(|fault| Error::UnclearSecret { name, fault })?;
+    Ok((!text.is_empty()).then(|| text.into()))
 }
 
 /// Who calls.

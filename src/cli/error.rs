@@ -54,6 +54,14 @@ pub enum Error {
     /// A secret was asked for and an empty line came.
     #[error("no {0} was given: the line is empty")]
     EmptySecret(&'static str),
+    /// Nobody knows where a secret begins or ends.
+    #[error("{name} {fault}")]
+    UnclearSecret {
+        /// The variable that holds it.
+        name: &'static str,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
     /// What names the caller can't be sent as metadata.
     #[error("{0} holds characters that can't be sent")]
     Unsendable(&'static str),

@@ -23,7 +23,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,13 +115,11 @@ pub async fn run<'a>(
     Ok(Outcome::Done)
 }
 
-/// Writes the script that completes this command line in `shell`.
-///
-/// # Errors
-/// `out` can't be written.
-pub fn write_completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
-    // Over a buffer, for clap panics where it can't write.
+/// Makes the script that completes this command line in `shell`.
+#[must_use]
+pub fn completions(shell: Shell) -> Vec<u8> {
+    // Into memory, for clap panics where it can't write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "tokend", &mut script);
-    out.write_all(&script)
+    script
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::error::Error;
+use crate::secret;
 
 /// More than any secret of the contract: a password has 1024 bytes at most, a JWT a few thousand.
 const LONGEST_LINE: u16 = 16 * 1024;
@@ -22,10 +23,11 @@ pub trait SecretSource: Send + Sync + 'static {
     /// There is no terminal, or it can't be read.
     fn ask(&self, prompt: &str) -> io::Result<SecretString>;
 
-    /// Reads the next line of standard input, without its line end. Empty where it has ended.
+    /// Reads the next line of standard input, without its line end and what an editor puts before
+    /// it. Empty where it has ended.
     ///
     /// # Errors
-    /// It can't be read, is no UTF-8, or is longer than 16 KiB.
+    /// It can't be read, is no UTF-8 or no line of text, or is longer than 16 KiB.
     fn next_line(&self) -> io::Result<SecretString>;
 }
 
@@ -51,13 +53,12 @@ fn line_of(input: &mut dyn io::BufRead) -> io::Result<SecretString> {
     // The room is made at once: a buffer that grows leaves copies behind.
     let mut line = Zeroizing::new(Vec::with_capacity(usize::from(LONGEST_LINE)));
     input.take(u64::from(LONGEST_LINE)).read_until(b'\n', &mut line)?;
-    let text = std::str::from_utf8(&line)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the line is no UTF-8"))?;
-    let ended = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
-    if ended.is_none() && line.len() == usize::from(LONGEST_LINE) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long"));
+    let refused = |fault| io::Error::new(io::ErrorKind::InvalidData, format!("the line {fault}"));
+    if line.len() == usize::from(LONGEST_LINE) && !line.ends_with(b"\n") {
+        return Err(refused("is too long"));
     }
-    Ok(ended.unwrap_or(text).into())
+    let text = std::str::from_utf8(&line).map_err(|_| refused("is no UTF-8"))?;
+    Ok(secret::text(text).map_err(refused)?.into())
 }
 
 /// A [`SecretSource`] for async code: it blocks a thread that is there to be blocked, and refuses
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(line(b" a b \r\nc\n").unwrap(), " a b ");
         assert_eq!(line(b"no end").unwrap(), "no end");
         assert_eq!(line(b"").unwrap(), "");
-        assert_eq!(line(b"a\r").unwrap(), "a\r");
+        assert_eq!(line(b"\xef\xbb\xbfa\r\n").unwrap(), "a");
     }
 
     #[test]
@@ -137,5 +138,8 @@ mod tests {
     fn refuses_a_line_without_end_or_that_is_no_text() {
         assert!(line(&vec![b'a'; 20_000]).is_err());
         assert!(line(b"\xff\n").is_err());
+        assert!(line(b"a\r").is_err());
+        assert!(line(b"a\rb\n").is_err());
+        assert!(line(b"a\0\n").is_err());
     }
 }

@@ -14,8 +14,8 @@ pub struct SettingsArgs {
     pub config: Option<PathBuf>,
     /// Where the data is: `sqlite://FILE`, `postgres://…` or `mysql://…`
     ///
-    /// Others on this machine can read a command line: put a password into the settings file or
-    /// the environment.
+    /// Others on this machine can read a command line, so a URL with a password is refused here:
+    /// put it into the environment, or into a file that `TOKEND__DATABASE__URL_FILE` names.
     #[arg(long, global = true, value_name = "URL", value_parser = secret, hide_short_help = true)]
     pub database_url: Option<SecretString>,
     /// Where gRPC listens [default: 127.0.0.1:50051]

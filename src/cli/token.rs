@@ -199,7 +199,8 @@ async fn create(arguments: Create, context: &mut Context<'_>) -> Result<(), Erro
     let secrets: Vec<&str> =
         [Some(issued.secret.as_str()), refresh].into_iter().flatten().collect();
     context.printer.secrets(&secrets, &document)?;
-    Ok(context.note(&remark(&issued, refresh))?)
+    context.note(&remark(&issued, refresh));
+    Ok(())
 }
 
 impl Lifetime {

@@ -1,16 +1,12 @@
 //! Whether the settings make sense.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
-use zeroize::Zeroizing;
 
 use super::load::Faults;
 use super::{
@@ -19,10 +15,8 @@ use super::{
 };
 use crate::domain::identity::Username;
 use crate::domain::password;
+use crate::domain::seal::MasterKey;
 use crate::rest;
-
-/// Of 32 random bytes fewer differ once in 10^14 draws.
-const LEAST_DISTINCT_BYTES: usize = 16;
 
 /// The largest message of a method that needs more than others.
 const LARGEST_MESSAGE: usize = 256 << 10;
@@ -83,31 +77,14 @@ impl Settings {
 }
 
 impl Keys {
-    /// Decodes the master key; `None` where none is set.
+    /// Reads the master key; `None` where none is set.
     ///
     /// # Errors
-    /// What is wrong with it, to follow its name: it is not base64 of 32 bytes, or nobody drew
-    /// these bytes at random.
-    pub fn decode(&self) -> Result<Option<Zeroizing<[u8; 32]>>, &'static str> {
-        self.master_key.as_ref().map(decode).transpose()
+    /// As [`MasterKey::parse`], to follow its name.
+    pub fn decode(&self) -> Result<Option<MasterKey>, &'static str> {
+        let key = self.master_key.as_ref();
+        key.map(|text| MasterKey::parse(text.expose_secret())).transpose()
     }
-}
-
-fn decode(text: &SecretString) -> Result<Zeroizing<[u8; 32]>, &'static str> {
-    const FORM: &str = "must be 32 random bytes in base64: `openssl rand -base64 32`";
-    let bytes = Zeroizing::new(BASE64.decode(text.expose_secret()).map_err(|_| FORM)?);
-    let mut key = Zeroizing::new([0; 32]);
-    if bytes.len() != key.len() {
-        return Err(FORM);
-    }
-    key.copy_from_slice(&bytes);
-    let steps = || key.iter().zip(key.iter().skip(1)).map(|(a, b)| b.wrapping_sub(*a));
-    let is_a_run = steps().all(|step| Some(step) == steps().next());
-    let distinct = key.iter().collect::<BTreeSet<_>>().len();
-    if is_a_run || distinct < LEAST_DISTINCT_BYTES {
-        return Err("is not random: draw one by `openssl rand -base64 32`");
-    }
-    Ok(key)
 }
 
 impl Grpc {
@@ -135,6 +112,13 @@ impl Rest {
         };
         if self.public_url.as_ref().is_some_and(|url| !is_url(url)) {
             faults.add("rest.public_url", "must be a URL such as `https://id.example.com`");
+        }
+        let is_host = |text: &String| {
+            text.parse::<http::uri::Authority>()
+                .is_ok_and(|host| host.as_str() == text && !text.contains('@'))
+        };
+        if !self.hosts.iter().all(is_host) {
+            faults.add("rest.hosts", "must be hosts such as `id.example.com` or `10.0.0.7:8080`");
         }
     }
 }
@@ -236,6 +220,10 @@ impl Passwords {
         within(faults, "passwords.memory_kib", self.memory_kib, least..=password::MOST_MEMORY_KIB);
         within(faults, "passwords.threads", self.threads, 0..=1024);
         within(faults, "passwords.queue", self.queue, 1..=1_000_000);
+        within(faults, "passwords.max_import_cost", self.max_import_cost, 1..=1000);
+        if self.queue_wait.is_zero() {
+            faults.add("passwords.queue_wait", "must be longer than nothing");
+        }
     }
 }
 

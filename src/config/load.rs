@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use config::builder::DefaultState;
@@ -12,8 +12,10 @@ use config::{
     Config, ConfigBuilder, ConfigError, File, FileFormat, Map, Source as _, Value, ValueKind,
 };
 
+use super::leaf::{Leaf, SECRETS};
 use super::text::Lifetime;
 use super::{Settings, profiles};
+use crate::secret;
 
 /// The file that is read where no other is named.
 const FILE: &str = "tokend.toml";
@@ -25,8 +27,7 @@ const NOT_TOML: &str = "is not TOML";
 /// What may be given as a file too, under its name and this.
 const TWIN: &str = "_file";
 
-/// What has such a twin: every secret.
-const SECRETS: [&str; 3] = ["bootstrap.password", "database.url", "keys.master_key"];
+const COMMAND_LINE: &str = "the command line";
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +114,11 @@ impl Settings {
     /// not of their type, and values that make no sense.
     pub fn load(sources: &Sources) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let layers = [sources.file(&mut faults), sources.environment(&mut faults), sources.flags()];
+        let layers = [
+            sources.file(&mut faults),
+            sources.environment(&mut faults),
+            sources.flags(&mut faults),
+        ];
         let leaves = layers.into_iter().flat_map(|mut layer| {
             sources.read_secrets(&mut layer, &mut faults);
             layer
@@ -163,8 +168,8 @@ impl Sources {
     fn file(&self, faults: &mut Faults) -> Vec<Leaf> {
         let path = self.file.clone().unwrap_or_else(|| self.folder.join(FILE));
         let origin = path.display().to_string();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let (text, is_private) = match read_settings(&path) {
+            Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::NotFound && self.file.is_none() => {
                 return Vec::new();
             }
@@ -181,6 +186,12 @@ impl Sources {
                 leaves.sort_by(|a, b| a.name.cmp(&b.name));
             }
             Err(error) => faults.add(&origin, toml_fault(&error, &text)),
+        }
+        if let Some(leaf) = leaves.iter().find(|leaf| leaf.is_secret())
+            && !is_private
+        {
+            let text = format!("holds {}, and {}", leaf.name, secret::PUBLIC);
+            faults.add(&origin, text);
         }
         leaves
     }
@@ -200,15 +211,30 @@ impl Sources {
         leaves
     }
 
-    fn flags(&self) -> Vec<Leaf> {
+    fn flags(&self, faults: &mut Faults) -> Vec<Leaf> {
         let flags = self.flags.iter();
-        flags.map(|(name, value)| Leaf::text(name.clone(), "the command line", value)).collect()
+        let leaves = flags.map(|(name, value)| Leaf::text(name.clone(), COMMAND_LINE, value));
+        let (secrets, leaves): (Vec<_>, Vec<_>) = leaves.partition(Leaf::is_secret);
+        for Leaf { name, origin, value: _ } in secrets {
+            let variable = name.to_uppercase().replace('.', "__");
+            let text = format!(
+                "must not be given there, where others on this machine can read it: set \
+                 {PREFIX}{variable}, or name a file that holds it by {name}{TWIN}"
+            );
+            faults.0.push(Fault { name, text, origin: Some(origin) });
+        }
+        leaves
     }
 
-    /// Puts in the place of each `…_file` what the file holds, without one newline at its end.
+    /// Puts in the place of each `…_file` what the file holds, and takes from each secret what
+    /// surrounds it.
     fn read_secrets(&self, layer: &mut Vec<Leaf>, faults: &mut Faults) {
         for secret in SECRETS {
             let twin = format!("{secret}{TWIN}");
+            layer.retain_mut(|leaf| {
+                let stripped = if leaf.name == secret { leaf.strip() } else { Ok(()) };
+                stripped.map_err(|fault| faults.0.push(fault)).is_ok()
+            });
             let direct = layer.iter().any(|leaf| leaf.name == secret);
             let Some(at) = layer.iter().position(|leaf| leaf.name == twin) else { continue };
             let leaf = layer.swap_remove(at);
@@ -216,40 +242,29 @@ impl Sources {
                 faults.add(&twin, format!("must not be set beside {secret}"));
                 continue;
             }
-            let read = leaf.value.into_string().ok().map(|path| read_secret(&self.folder, &path));
-            match read {
+            let path = leaf.value.into_string().ok().map(|path| self.folder.join(path));
+            match path.map(|path| secret::read(&path)) {
                 Some(Ok(text)) => layer.push(Leaf::text(secret.to_owned(), &leaf.origin, &text)),
-                Some(Err(error)) => faults.0.push(Fault {
-                    name: twin,
-                    text: format!("can't be read: {error}"),
-                    origin: Some(leaf.origin),
-                }),
+                Some(Err(text)) => {
+                    faults.0.push(Fault { name: twin, text, origin: Some(leaf.origin) });
+                }
                 None => faults.add(&twin, "must be the path of a file"),
             }
         }
     }
 }
 
-fn read_secret(folder: &Path, path: &str) -> std::io::Result<String> {
-    let mut text = fs::read_to_string(folder.join(path))?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
-}
-
-/// One value that somebody set.
-struct Leaf {
-    name: String,
-    origin: String,
-    value: Value,
+/// Reads the settings file, and whether it may hold a secret.
+fn read_settings(path: &Path) -> std::io::Result<(String, bool)> {
+    let mut file = fs::File::open(path)?;
+    let is_private = secret::is_private(&file, path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    // An editor's byte order mark, which TOML does not know.
+    Ok((text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), is_private))
 }
 
 impl Leaf {
-    fn text(name: String, origin: &str, value: &str) -> Self {
-        Self { name, origin: origin.to_owned(), value: Value::new(None, value) }
-    }
-
     /// What is wrong with it, taken by itself.
     fn fault(&self) -> Option<String> {
         // The path language of `config` knows more than names: `a[7]`.

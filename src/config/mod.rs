@@ -3,6 +3,7 @@
 //! A setting is a field here. `tokend.example.toml` shows each with its default.
 
 mod check;
+mod leaf;
 mod load;
 mod profiles;
 mod recipe;

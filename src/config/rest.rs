@@ -25,6 +25,10 @@ pub struct Rest {
     /// How clients reach it, where that is not `listen`: `https://id.example.com`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// The hosts that answers may name where a request names them: `id.example.com` or
+    /// `id.example.com:8080`. Where `public_url` is set, it alone is named.
+    #[serde(deserialize_with = "text::list")]
+    pub hosts: Vec<String>,
     /// How many connections may be open.
     pub max_connections: usize,
     /// How long the head of a request may take to arrive, from its first byte.
@@ -53,6 +57,7 @@ impl Default for Rest {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             trusted_proxies: Vec::new(),
             public_url: None,
+            hosts: Vec::new(),
             max_connections: 1024,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(11),
@@ -259,6 +264,8 @@ impl Rest {
             trusted_proxies: self.trusted_proxies.clone(),
             deadline,
             public_url: self.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            hosts: self.hosts.clone(),
+            address: self.listen,
             azion,
             apinizer,
             harperdb,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::Faults;
 use super::text;
+use crate::domain::hashing::PoolSize;
 use crate::domain::store::LockoutPolicy;
 
 /// How passwords are hashed (Argon2id).
@@ -20,8 +21,15 @@ pub struct Passwords {
     pub parallelism: u32,
     /// Threads that hash; 0: one for each core.
     pub threads: usize,
-    /// How many sign-ins may wait for a thread; more are turned away at once.
+    /// How many sign-ins may wait for a thread; more are turned away at once. One network has half
+    /// of the places at most, and a quarter while others wait.
     pub queue: usize,
+    /// How long one waits for its turn at most; then it is turned away as well.
+    #[serde(with = "text::duration")]
+    pub queue_wait: Duration,
+    /// The dearest hash that is imported or tried, in times of what ours costs: memory times passes.
+    /// Ours counts as no less than the default.
+    pub max_import_cost: u32,
     /// Failed sign-ins are answered at multiples of this, so that their time tells nothing.
     #[serde(with = "text::duration")]
     pub failure_grid: Duration,
@@ -35,6 +43,8 @@ impl Default for Passwords {
             parallelism: 1,
             threads: 0,
             queue: 1024,
+            queue_wait: PoolSize::WAIT,
+            max_import_cost: 4,
             failure_grid: Duration::from_millis(250),
         }
     }

@@ -1,18 +1,17 @@
 //! What the settings promise.
 
-use std::fs;
-
-use secrecy::ExposeSecret as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use super::*;
 use crate::domain::identity::Realm;
 use crate::domain::profile::{Algorithm, Format, Life, OpaqueForm, Profile, RefreshRotation};
 use crate::domain::store::LockoutPolicy;
 
-const EXAMPLE: &str = include_str!("../../tokend.example.toml");
+mod secrets;
 
-/// 32 bytes that nobody uses.
-const KEY: &str = "tB0cXQWYn1vzSoTr8cL0kK4uD2m3hZy5xw9eFg7aJ6Q=";
+const EXAMPLE: &str = include_str!("../../tokend.example.toml");
 
 /// A folder, and what is said beside it.
 struct House {
@@ -23,7 +22,7 @@ struct House {
 impl House {
     fn new(toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("tokend.toml"), toml).unwrap();
+        write_private(&folder.path().join("tokend.toml"), toml);
         let sources = Sources { folder: folder.path().to_owned(), ..Sources::default() };
         Self { folder, sources }
     }
@@ -39,7 +38,7 @@ impl House {
     }
 
     fn file(self, name: &str, content: &str) -> Self {
-        fs::write(self.folder.path().join(name), content).unwrap();
+        write_private(&self.folder.path().join(name), content);
         self
     }
 
@@ -52,6 +51,11 @@ impl House {
         let folder = format!("{}/", self.folder.path().display());
         faults.iter().map(|fault| fault.to_string().replace(&folder, "")).collect()
     }
+}
+
+fn write_private(path: &Path, content: &str) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
 fn profile(toml: &str, name: &str) -> Profile {
@@ -132,75 +136,6 @@ fn names_every_fault_at_once_with_its_origin() {
 }
 
 #[test]
-fn keeps_secrets_as_text_whatever_they_look_like() {
-    for text in ["12345", "true", "1e5", "off", " x ", "a,b", "0x10"] {
-        let settings = House::new("").env("TOKEND__BOOTSTRAP__PASSWORD", text).load();
-        assert_eq!(settings.bootstrap.password.unwrap().expose_secret(), text);
-    }
-}
-
-#[test]
-fn reads_each_secret_from_a_file_without_its_last_newline() {
-    let settings = House::new("[bootstrap]\npassword_file = 'password'")
-        .file("password", "pass\n\n")
-        .file("url", "sqlite://other.db\n")
-        .file("key", KEY)
-        .env("TOKEND__DATABASE__URL_FILE", "url")
-        .env("TOKEND__KEYS__MASTER_KEY_FILE", "key")
-        .load();
-    assert_eq!(settings.bootstrap.password.unwrap().expose_secret(), "pass\n");
-    assert_eq!(settings.database.url.expose_secret(), "sqlite://other.db");
-    assert!(settings.keys.decode().unwrap().is_some());
-}
-
-#[test]
-fn refuses_a_secret_that_is_set_twice_and_files_that_are_not_there() {
-    let faults = House::new("")
-        .file("password", "other")
-        .env("TOKEND__BOOTSTRAP__PASSWORD", "marked-secret")
-        .env("TOKEND__BOOTSTRAP__PASSWORD_FILE", "password")
-        .env("TOKEND__KEYS__MASTER_KEY_FILE", "absent")
-        .faults();
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert_eq!(faults[0], "bootstrap.password_file: must not be set beside bootstrap.password");
-    let origin = "keys.master_key_file (from TOKEND__KEYS__MASTER_KEY_FILE): can't be read: ";
-    assert!(faults[1].starts_with(origin), "{faults:?}");
-}
-
-#[test]
-fn lets_a_secret_be_overridden_by_the_file_of_a_later_source() {
-    let settings = House::new("[bootstrap]\npassword = 'first'")
-        .file("password", "second\n")
-        .env("TOKEND__BOOTSTRAP__PASSWORD_FILE", "password")
-        .load();
-    assert_eq!(settings.bootstrap.password.unwrap().expose_secret(), "second");
-}
-
-#[test]
-fn shows_no_secret_anywhere() {
-    let settings = House::new("")
-        .env("TOKEND__BOOTSTRAP__PASSWORD", "marked-secret")
-        .env("TOKEND__KEYS__MASTER_KEY", KEY)
-        .load();
-    let shown = format!("{}{settings:?}", settings.show());
-    assert!(!shown.contains("marked-secret") && !shown.contains(KEY), "{shown}");
-    assert!(settings.show().contains("master_key = \"[hidden]\""));
-
-    for toml in [
-        "keys = 'marked-secret'",
-        "bootstrap = 'marked-secret'",
-        "[keys]\nmaster_key = 'marked-secret'",
-        "[keys]\nmaster_key = ['marked-secret']",
-        "[keys]\nmasterkey = 'marked-secret'",
-        "[keys]\nmaster_key = 'marked-secret",
-        "[database]\nurl = 'oracle://user:marked-secret@host'",
-    ] {
-        let faults = House::new(toml).faults();
-        assert!(!faults.iter().any(|fault| fault.contains("marked-secret")), "{faults:?}");
-    }
-}
-
-#[test]
 fn names_the_line_of_what_is_no_toml() {
     let faults = House::new("[grpc]\nlisten = \n").faults();
     assert!(faults[0].starts_with("tokend.toml: is not TOML: line 2: "), "{faults:?}");
@@ -243,28 +178,6 @@ fn reads_lists_from_the_file_and_from_words_between_commas() {
     assert_eq!(settings.grpc.trusted_peers.len(), 1);
     assert_eq!(settings.rest.trusted_proxies.len(), 2);
     assert_eq!(House::new("[rest]\ntrusted_proxies = ['10.0.0.0']").faults().len(), 1);
-}
-
-#[test]
-fn refuses_master_keys_that_nobody_drew_at_random() {
-    let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
-    let run: Vec<u8> = (0..32).collect();
-    for weak in [
-        String::new(),
-        "changeme".to_owned(),
-        "not base64!".to_owned(),
-        base64(&[0; 32]),
-        base64(&[255; 32]),
-        base64(&run),
-        base64(&[7; 31]),
-        base64(&[b"ab"[0], b"ab"[1]].repeat(16)),
-        base64(b"passwordpasswordpasswordpassword"),
-    ] {
-        let faults = House::new("").env("TOKEND__KEYS__MASTER_KEY", &weak).faults();
-        let start = "keys.master_key (from TOKEND__KEYS__MASTER_KEY): ";
-        assert!(faults.len() == 1 && faults[0].starts_with(start), "{weak} {faults:?}");
-    }
-    assert!(House::new("").env("TOKEND__KEYS__MASTER_KEY", KEY).load().keys.decode().is_ok());
 }
 
 #[test]

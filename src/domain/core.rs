@@ -13,12 +13,12 @@ use super::hashing::{HashPool, PoolSize};
 use super::keys::{self, KeyRing, NewKey};
 use super::knowledge::{Knowledge, Sources, Standing};
 use super::lease::{DatabaseLoss, Lease};
-use super::password::HashCost;
+use super::password::{Dearest, HashCost};
 use super::profile::{Format, Profile, Profiles};
 use super::proven::Proven;
 use super::random::Random;
 use super::seal::MasterKey;
-use super::sign_in::AddressLimit;
+use super::sign_in::{AddressLimit, Untried};
 use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Seq, Store};
 use super::token::TokenId;
 use super::uses::Uses;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub authorize_callers: AuthorizeCallers,
     /// What a password's hash costs.
     pub hash_cost: HashCost,
+    /// The dearest hash that is taken from elsewhere, or tried.
+    pub dearest_hash: Dearest,
     /// How many are hashed at once.
     pub hash_pool: PoolSize,
     /// Failed sign-ins are answered on a grid of this: zero for none.
@@ -135,6 +137,7 @@ pub struct Core {
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) hashes: HashPool,
     pub(super) addresses: Arc<AddressLimit>,
+    pub(super) untried: Arc<Untried>,
     pub(super) uses: Arc<Uses>,
     pub(super) proven: Arc<Proven>,
 }
@@ -172,6 +175,7 @@ impl Core {
             knowledge: Arc::new(knowledge),
             hashes: HashPool::start(settings.hash_pool)?,
             addresses: Arc::new(AddressLimit::new(settings.address_rate)),
+            untried: Arc::default(),
             uses: Arc::default(),
             proven: Arc::new(Proven::new(settings.capacity.jwts)),
             settings: Arc::new(settings),

@@ -50,9 +50,11 @@ impl Core {
         let CreateUser { realm, username, display_name, password, roles } = request;
         let mut faults = Faults::default();
         let realm = self.settings.profiles.realm(&realm).map_err(|f| faults.push(f)).ok();
-        let username = faults.take("username", Username::parse(&username));
+        let username = faults
+            .take("username", Username::parse(&username))
+            .and_then(|name| faults.take("username", name.check_new().map(|()| name)));
         let display_name = faults.take("display_name", parse_text(&display_name));
-        let password = read_credential(&mut faults, &password);
+        let password = self.read_credential(&mut faults, &password);
         let roles = read_role_names(&mut faults, "role_ids", &roles);
         faults.finish()?;
         let (Some(realm), Some(username), Some(display_name), Some(password)) =
@@ -205,7 +207,7 @@ impl Core {
     pub async fn set_password(&self, origin: &Origin, request: SetPassword) -> Result<u32, Error> {
         let SetPassword { user, password, old_password, personal_tokens, wait } = request;
         let mut faults = Faults::default();
-        let password = read_credential(&mut faults, &password);
+        let password = self.read_credential(&mut faults, &password);
         faults.finish()?;
         let password = password.ok_or_else(|| Error::internal("a fault was not named"))?;
         let imported = matches!(password, Credential::Hash(_));
@@ -361,6 +363,19 @@ impl Core {
         }
     }
 
+    fn read_credential(&self, faults: &mut Faults, password: &NewPassword) -> Option<Credential> {
+        match password {
+            NewPassword::None => Some(Credential::None),
+            NewPassword::Plain(text) => {
+                faults.take("password", Password::parse(text)).map(Credential::Plain)
+            }
+            NewPassword::Hash(text) => {
+                let hash = password::import(text, self.settings.dearest_hash);
+                faults.take("password_hash", hash).map(Credential::Hash)
+            }
+        }
+    }
+
     pub(super) async fn get_user_by_id(&self, path: &str, id: &str) -> Result<User, Error> {
         let id = UserId::parse(id).map_err(|fault| Error::field(path, fault))?;
         self.store.find_user(id).await?.ok_or(Error::UserNotFound)
@@ -378,16 +393,4 @@ impl Core {
 fn to_manage(action: &'static str, user: &User, permission: &'static str) -> Intent {
     let needs = vec![Need::permission(permission, &user.realm), Need::Manage(user.id)];
     Intent::new(action, &user.realm, &user.id, needs)
-}
-
-fn read_credential(faults: &mut Faults, password: &NewPassword) -> Option<Credential> {
-    match password {
-        NewPassword::None => Some(Credential::None),
-        NewPassword::Plain(text) => {
-            faults.take("password", Password::parse(text)).map(Credential::Plain)
-        }
-        NewPassword::Hash(text) => {
-            faults.take("password_hash", password::import(text)).map(Credential::Hash)
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! The threads that hash passwords: few, of the lowest priority, behind a bounded and fair queue,
 //! so that a storm of sign-ins does not move the latency of anything else.
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,6 +10,13 @@ use tokio::sync::oneshot;
 
 use super::error::Error;
 use super::password;
+
+mod lanes;
+mod turns;
+
+use lanes::Lanes;
+pub use turns::Turn;
+use turns::Turns;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const LOWEST_PRIORITY: i32 = 19;
@@ -22,8 +28,13 @@ const KEEPS_MEMORY: Duration = Duration::from_secs(1);
 pub struct PoolSize {
     /// Threads. Each holds the memory of one hash, until it has had no work for a second.
     pub threads: usize,
+    /// How many are counted and hashed at once: more than threads, for who is counted waits for
+    /// the database and not for a thread. What writes there at once bounds the sense of it.
+    pub turns: usize,
     /// Places in the queue.
     pub queue: usize,
+    /// How long one waits in it at most.
+    pub wait: Duration,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -36,32 +47,18 @@ struct Job {
 
 #[derive(Default)]
 struct Queue {
-    // One lane for each client network; they take turns.
-    lanes: VecDeque<(String, VecDeque<Job>)>,
-    waiting: usize,
-    // Places that are promised, by network.
-    promised: HashMap<String, usize>,
-    running: HashMap<String, usize>,
+    lanes: Lanes<Job>,
     closed: bool,
 }
 
-/// The threads. They end when the last handle is dropped.
+/// The threads, and the turns by which callers come to them. They end when the last handle is
+/// dropped.
 #[derive(Clone)]
 pub struct HashPool(Arc<Handle>);
 
-struct Handle(Arc<Shared>);
-
-/// A place in the queue, held before there is anything to hash. Dropped unused, it is given back.
-#[derive(Debug)]
-pub struct Place {
+struct Handle {
     shared: Arc<Shared>,
-    network: String,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.shared.give_back(&self.network);
-    }
+    turns: Arc<Turns>,
 }
 
 struct Shared {
@@ -70,22 +67,16 @@ struct Shared {
     arrival: Condvar,
 }
 
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("size", &self.size).finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for HashPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HashPool").field("size", &self.0.0.size).finish_non_exhaustive()
+        f.debug_struct("HashPool").field("size", &self.0.shared.size).finish_non_exhaustive()
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.queue().closed = true;
-        self.0.arrival.notify_all();
+        self.shared.queue().closed = true;
+        self.shared.arrival.notify_all();
     }
 }
 
@@ -104,37 +95,36 @@ impl HashPool {
                 .spawn(move || shared.work())
                 .map_err(Error::internal)?;
         }
-        Ok(Self(Arc::new(Handle(shared))))
+        Ok(Self(Arc::new(Handle { shared, turns: Arc::new(Turns::new(size)) })))
     }
 
-    /// Takes a place for a client of this network.
+    /// Waits for a turn for a client of this network.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once where the queue is full, or this network has its share of it.
-    pub fn reserve(&self, network: &str) -> Result<Place, Error> {
-        let shared = Arc::clone(&self.0.0);
-        shared.promise(network)?;
-        Ok(Place { shared, network: network.to_owned() })
+    /// [`Error::Busy`]: at once where the queue is full or this network has its share of it; or
+    /// where its turn does not come in time.
+    pub async fn enter(&self, network: &str) -> Result<Turn, Error> {
+        self.0.turns.enter(network).await
     }
 
     /// Does the work on one of the threads, for a client of this network.
     ///
     /// # Errors
-    /// As [`Self::reserve`] and [`Self::run_at`].
+    /// As [`Self::enter`] and [`Self::run_in`].
     pub async fn run<T, F>(&self, network: &str, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.run_at(self.reserve(network)?, work).await
+        self.run_in(&self.enter(network).await?, work).await
     }
 
     /// Does the work on one of the threads. It is dropped unstarted where the caller has gone by
-    /// the time its turn comes.
+    /// the time a thread is free.
     ///
     /// # Errors
     /// [`Error::Internal`] where the work panics.
-    pub async fn run_at<T, F>(&self, place: Place, work: F) -> Result<T, Error>
+    pub async fn run_in<T, F>(&self, turn: &Turn, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
@@ -154,15 +144,14 @@ impl HashPool {
                 drop(sender.map(|sender| sender.send(done)));
             }),
         };
-        self.0.0.push(&place.network, job);
-        drop(place);
+        self.0.shared.push(turn.network(), job);
         receiver.await.map_err(|_| Error::internal("a hash thread broke off"))
     }
 
     /// How many wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.0.queue().waiting
+        self.0.turns.waiting() + self.0.shared.queue().lanes.waiting()
     }
 }
 
@@ -171,33 +160,9 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn promise(&self, network: &str) -> Result<(), Error> {
-        let mut queue = self.queue();
-        let lanes = queue.lanes.iter().map(|(lane, jobs)| (lane.as_str(), jobs.len()));
-        let promised = queue.promised.iter().map(|(lane, count)| (lane.as_str(), *count));
-        let (mut own, mut others) = (0, 0);
-        for (lane, count) in lanes.chain(promised) {
-            if lane == network { own += count } else { others += count }
-        }
-        let share = if others > 0 { (self.size.queue / 4).max(1) } else { self.size.queue };
-        if own + others >= self.size.queue || own >= share {
-            return Err(Error::Busy { retry_after: RETRY_AFTER });
-        }
-        *queue.promised.entry(network.to_owned()).or_default() += 1;
-        Ok(())
-    }
-
-    fn give_back(&self, network: &str) {
-        take_one(&mut self.queue().promised, network);
-    }
-
     fn push(&self, network: &str, job: Job) {
         let mut queue = self.queue();
-        match queue.lanes.iter_mut().find(|(lane, _)| lane == network) {
-            Some((_, jobs)) => jobs.push_back(job),
-            None => queue.lanes.push_back((network.to_owned(), [job].into())),
-        }
-        queue.waiting += 1;
+        queue.lanes.push(network, job);
         drop(queue);
         self.arrival.notify_one();
     }
@@ -222,7 +187,7 @@ impl Shared {
             if queue.closed {
                 return None;
             }
-            if let Some(found) = queue.take((self.size.threads / 2).max(1)) {
+            if let Some(found) = queue.lanes.take((self.size.threads / 2).max(1)) {
                 return Some(found);
             }
             queue = if keeps_memory {
@@ -249,48 +214,16 @@ impl Shared {
     }
 
     fn done(&self, network: &str) {
-        take_one(&mut self.queue().running, network);
-    }
-}
-
-fn take_one(counts: &mut HashMap<String, usize>, network: &str) {
-    if let Some(count) = counts.get_mut(network) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            counts.remove(network);
-        }
-    }
-}
-
-impl Queue {
-    /// Takes the next job, lane by lane. A network that runs its share already comes last.
-    fn take(&mut self, share: usize) -> Option<(String, Job)> {
-        let running = |lane: &str| self.running.get(lane).copied().unwrap_or(0);
-        let at = self.lanes.iter().position(|(lane, _)| running(lane) < share).unwrap_or(0);
-        let (network, mut jobs) = self.lanes.remove(at)?;
-        let job = jobs.pop_front()?;
-        if !jobs.is_empty() {
-            self.lanes.push_back((network.clone(), jobs));
-        }
-        self.waiting -= 1;
-        *self.running.entry(network.clone()).or_default() += 1;
-        Some((network, job))
+        self.queue().lanes.done(network);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
-    fn job(order: &mpsc::Sender<u32>, number: u32) -> Job {
-        let order = order.clone();
-        Job { is_wanted: Box::new(|| true), work: Box::new(move || order.send(number).unwrap()) }
-    }
-
     fn shared(threads: usize, queue: usize) -> Shared {
-        let size = PoolSize { threads, queue };
+        let size = PoolSize { threads, turns: threads, queue, wait: PoolSize::WAIT };
         Shared { size, queue: Mutex::default(), arrival: Condvar::new() }
     }
 
@@ -311,46 +244,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn lets_networks_take_turns() {
-        let shared = shared(1, 16);
-        let (sender, order) = mpsc::channel();
-        for number in 0..3 {
-            shared.push("a", job(&sender, number));
-        }
-        shared.push("b", job(&sender, 10));
-        for _ in 0..4 {
-            let (network, job) = shared.next().unwrap();
-            (job.work)();
-            shared.done(&network);
-        }
-        assert_eq!(order.try_iter().collect::<Vec<_>>(), [0, 10, 1, 2]);
-    }
-
-    #[test]
-    fn refuses_at_once_when_full_and_takes_places_that_were_given_back() {
-        let shared = shared(1, 2);
-        shared.promise("a").unwrap();
-        shared.promise("a").unwrap();
-        assert!(matches!(shared.promise("b"), Err(Error::Busy { .. })));
-        shared.give_back("a");
-        shared.promise("b").unwrap();
-    }
-
-    #[test]
-    fn gives_one_network_a_quarter_while_others_wait() {
-        let shared = shared(1, 8);
-        let (sender, _order) = mpsc::channel();
-        shared.push("b", job(&sender, 0));
-        shared.promise("a").unwrap();
-        shared.promise("a").unwrap();
-        assert!(matches!(shared.promise("a"), Err(Error::Busy { .. })));
-        shared.promise("c").unwrap();
-    }
-
     #[tokio::test]
     async fn answers_what_the_work_made_and_survives_a_panic() {
-        let pool = HashPool::start(PoolSize { threads: 1, queue: 4 }).unwrap();
+        let pool =
+            HashPool::start(PoolSize { threads: 1, turns: 1, queue: 4, wait: PoolSize::WAIT })
+                .unwrap();
         let broken = pool.run("a", || panic!("on purpose")).await;
         assert!(matches!(broken, Err::<(), _>(Error::Internal(_))));
         assert_eq!(pool.run("a", || 7).await.unwrap(), 7);

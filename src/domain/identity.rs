@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use caseless::Caseless as _;
+use precis_profiles::UsernameCasePreserved;
+use precis_profiles::precis_core::{self, profile::Profile as _};
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
@@ -115,6 +117,20 @@ impl Username {
         Ok(Self { text: text.to_owned(), key })
     }
 
+    /// Whether a new user may have it: each word of it is a user name of RFC 8265
+    /// (`UsernameCasePreserved`), so that no two names look alike by what nobody sees. Names that
+    /// were given before are good for signing in.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow a field's name. Of the name it tells one code point.
+    pub fn check_new(&self) -> Result<(), String> {
+        let profile = UsernameCasePreserved::new();
+        for word in self.text.split(' ').filter(|word| !word.is_empty()) {
+            profile.enforce(word).map_err(|error| fault_of(&error))?;
+        }
+        Ok(())
+    }
+
     /// The name as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -126,6 +142,27 @@ impl Username {
     pub fn key(&self) -> &str {
         &self.key
     }
+}
+
+fn fault_of(error: &precis_core::Error) -> String {
+    use precis_core::DerivedPropertyValue as Property;
+    use precis_core::Error::{BadCodepoint, Invalid, Unexpected};
+    let bad = match error {
+        BadCodepoint(bad) => bad,
+        Invalid => return "must not mix directions of writing in a word (RFC 5893)".to_owned(),
+        Unexpected(_) => return "must not hold a mark outside of its place (RFC 5892)".to_owned(),
+    };
+    let kind = match bad.property {
+        Property::Unassigned => "which is no character yet",
+        Property::ContextJ | Property::ContextO => "which has its place elsewhere (RFC 5892)",
+        Property::Disallowed => {
+            "which is invisible, turns the direction or has no meaning of its own"
+        }
+        Property::PValid | Property::SpecClassPval | Property::SpecClassDis => {
+            "which is a symbol, a space or another form of a letter"
+        }
+    };
+    format!("must not hold U+{:04X}, {kind}", bad.cp)
 }
 
 /// Since when a user's credentials are good: rises when the password changes, on a sign-out
@@ -228,5 +265,84 @@ pub fn parse_text(text: &str) -> Result<String, &'static str> {
     if text.chars().any(char::is_control) {
         return Err("must not hold control characters");
     }
+    if text.chars().any(breaks_or_turns) {
+        return Err(
+            "must not hold U+2028, U+2029, U+202A to U+202E or U+2066 to U+2069, which break \
+                    a line or turn its direction",
+        );
+    }
     Ok(text.to_owned())
+}
+
+/// Whether a character would have what stands behind it shown elsewhere.
+fn breaks_or_turns(character: char) -> bool {
+    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_new_users_no_name_that_holds_what_nobody_sees() {
+        for (name, point) in [
+            ("ali\u{200b}ce", "U+200B"),
+            ("ali\u{200d}ce", "U+200D"),
+            ("\u{feff}alice", "U+FEFF"),
+            ("alice\u{ad}", "U+00AD"),
+            ("alice\u{fe0f}", "U+FE0F"),
+            ("alice\u{e0041}", "U+E0041"),
+            ("\u{3164}", "U+3164"),
+            ("\u{115f}", "U+115F"),
+            ("\u{2800}", "U+2800"),
+            ("a\u{a0}b", "U+00A0"),
+            ("\u{202e}ecila", "U+202E"),
+            ("a\u{2066}b", "U+2066"),
+            ("a\u{61c}b", "U+061C"),
+            ("a\u{200f}b", "U+200F"),
+            ("a\u{378}b", "U+0378"),
+            ("a\u{e000}b", "U+E000"),
+        ] {
+            let parsed = Username::parse(name).unwrap();
+            let fault = parsed.check_new().unwrap_err();
+            assert!(fault.starts_with(&format!("must not hold {point}, which ")), "{fault}");
+            assert!(fault.is_ascii(), "{fault}");
+        }
+        let mixed = Username::parse("abc\u{5d0}\u{5d1}").unwrap().check_new().unwrap_err();
+        assert!(mixed.starts_with("must not mix directions"), "{mixed}");
+    }
+
+    #[test]
+    fn gives_new_users_the_names_that_people_have() {
+        for name in [
+            "alice",
+            "Alice Smith",
+            " alice ",
+            "alice@example.com",
+            "o'hara",
+            "José",
+            "jose\u{301}",
+            "Straße",
+            "Алиса",
+            "李雷",
+            "ハン",
+            "ＢＯＢ",
+            "محمد",
+            "שרה",
+            "Nguyễn",
+            "svc-1.a_b+c/d#2",
+        ] {
+            assert_eq!(Username::parse(name).unwrap().check_new(), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn takes_no_text_that_is_shown_elsewhere_than_it_stands() {
+        for bad in ["a\nb", "a\u{202e}b", "a\u{2067}b", "a\u{2028}b", "a\u{202a}"] {
+            assert!(parse_text(bad).is_err(), "{bad:?}");
+        }
+        for good in ["", "Müller-Øre 日本", "משה", "👩\u{200d}💻"] {
+            assert_eq!(parse_text(good).as_deref(), Ok(good));
+        }
+    }
 }

@@ -26,6 +26,7 @@ pub const MOST_MEMORY_KIB: u32 = 256 * 1024;
 pub const MOST_ITERATIONS: u32 = 16;
 /// The most lanes.
 pub const MOST_LANES: u32 = 16;
+const FAULT: &str = "must be a PHC string of argon2id, argon2i or argon2d";
 const TOO_COSTLY: &str = "costs too much: at most 256 MiB, 16 iterations and 16 lanes";
 
 /// A password as it was typed. Nothing is trimmed.
@@ -96,9 +97,28 @@ impl HashCost {
         self.params().map(|_| self).map_err(|error| error.to_string())
     }
 
+    /// What costs so many times as much. Of less than the usual cost, so many times the usual.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Dearest {
+        let own = work(self.memory_kib, self.iterations).max(USUAL_WORK);
+        Dearest(own.saturating_mul(u64::from(factor)))
+    }
+
     fn params(self) -> Result<Params, argon2::Error> {
         Params::new(self.memory_kib, self.iterations, self.parallelism, None)
     }
+}
+
+/// The most work that a hash may be, in KiB that are written: its memory times its passes. Lanes
+/// divide that memory, and add nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dearest(u64);
+
+/// The work of Argon2id as OWASP advises it: 19 MiB, two passes.
+const USUAL_WORK: u64 = work(19_456, 2);
+
+const fn work(memory_kib: u32, iterations: u32) -> u64 {
+    memory_kib as u64 * iterations as u64
 }
 
 /// Hashes a password. Takes tens of milliseconds: for the hash threads only. The thread keeps the
@@ -126,15 +146,20 @@ fn phc(password: &Password, salt: &[u8], cost: HashCost) -> Result<Phc, password
 /// Whether the password is the one that was hashed. As costly as the hash, and its memory is kept
 /// likewise.
 ///
-/// A hash that cannot be read proves nothing.
-#[must_use]
-pub fn verify(password: &Password, hash: &PasswordHash) -> bool {
-    let Ok(hash) = read(hash.0.expose_secret()) else { return false };
+/// # Errors
+/// What is wrong with a hash that proves nothing: it can't be read, or is dearer than this. Nothing
+/// was spent on it then.
+pub fn verify(
+    password: &Password,
+    hash: &PasswordHash,
+    dearest: Dearest,
+) -> Result<bool, &'static str> {
+    let hash = read(hash.0.expose_secret(), dearest)?;
     let (Ok(argon), Some(salt), Some(wanted)) = (argon(&hash), &hash.salt, &hash.hash) else {
-        return false;
+        return Err(FAULT);
     };
     // Outputs are compared in constant time.
-    output(&argon, password, salt).is_ok_and(|found| found == *wanted)
+    Ok(output(&argon, password, salt).is_ok_and(|found| found == *wanted))
 }
 
 /// What made a hash: its own variant, version and cost.
@@ -162,7 +187,7 @@ fn output(
 /// Whether the hash is of another cost than this one, so that it is to be replaced.
 #[must_use]
 pub fn is_outdated(hash: &PasswordHash, cost: HashCost) -> bool {
-    let Ok(hash) = read(hash.0.expose_secret()) else { return false };
+    let Ok(hash) = phc_of(hash.0.expose_secret()) else { return false };
     let Ok(params) = Params::try_from(&hash) else { return true };
     let variant = hash.algorithm.as_str() == Algorithm::Argon2id.as_str();
     let now = (params.m_cost(), params.t_cost(), params.p_cost());
@@ -173,13 +198,22 @@ pub fn is_outdated(hash: &PasswordHash, cost: HashCost) -> bool {
 ///
 /// # Errors
 /// What is wrong with it, to follow a field's name.
-pub fn import(hash: &SecretString) -> Result<PasswordHash, &'static str> {
-    read(hash.expose_secret())?;
+pub fn import(hash: &SecretString, dearest: Dearest) -> Result<PasswordHash, &'static str> {
+    read(hash.expose_secret(), dearest)?;
     Ok(PasswordHash(hash.clone()))
 }
 
-fn read(text: &str) -> Result<Phc, &'static str> {
-    const FAULT: &str = "must be a PHC string of argon2id, argon2i or argon2d";
+fn read(text: &str, dearest: Dearest) -> Result<Phc, &'static str> {
+    let hash = phc_of(text)?;
+    let params = Params::try_from(&hash).map_err(|_| FAULT)?;
+    if work(params.m_cost(), params.t_cost()) > dearest.0 {
+        return Err("costs more than `passwords.max_import_cost` allows: memory times passes");
+    }
+    Ok(hash)
+}
+
+/// Reads a hash within the bounds of any.
+fn phc_of(text: &str) -> Result<Phc, &'static str> {
     let hash = Phc::new(text).map_err(|_| FAULT)?;
     if Algorithm::try_from(hash.algorithm.as_str()).is_err() || hash.hash.is_none() {
         return Err(FAULT);
@@ -199,6 +233,14 @@ mod tests {
     use super::*;
 
     const COST: HashCost = HashCost { memory_kib: 8, iterations: 1, parallelism: 1 };
+
+    fn verify(password: &Password, hash: &PasswordHash) -> bool {
+        super::verify(password, hash, COST.times(4)).unwrap_or(false)
+    }
+
+    fn import(text: &str) -> Result<PasswordHash, &'static str> {
+        super::import(&text.into(), COST.times(4))
+    }
 
     fn password(text: &str) -> Password {
         Password::parse(&text.into()).unwrap()
@@ -288,7 +330,7 @@ mod tests {
     fn refuses_hashes_that_would_stop_the_service() {
         let good = hash(&password("p"), &[1; 16], COST).unwrap();
         let good = good.0.expose_secret();
-        assert!(import(&good.into()).is_ok(), "{good}");
+        assert!(import(good).is_ok(), "{good}");
         for (from, to) in [
             ("m=8", "m=4194304"),
             ("t=1", "t=2147483648"),
@@ -298,11 +340,11 @@ mod tests {
         ] {
             let bad = good.replace(from, to);
             assert_ne!(bad, good);
-            assert!(import(&bad.as_str().into()).is_err(), "{bad}");
+            assert!(import(&bad).is_err(), "{bad}");
             assert!(!verify(&password("p"), &PasswordHash(bad.into())));
         }
         let truncated = good.get(..good.len() / 2).unwrap();
-        assert!(import(&truncated.into()).is_err());
+        assert!(import(truncated).is_err());
     }
 
     #[test]
@@ -310,5 +352,49 @@ mod tests {
         let hash = hash(&password("p"), &[1; 16], COST).unwrap();
         assert!(!is_outdated(&hash, COST));
         assert!(is_outdated(&hash, HashCost { iterations: 2, ..COST }));
+    }
+
+    fn stock(memory_kib: u32, iterations: u32) -> String {
+        format!(
+            "$argon2id$v=19$m={memory_kib},t={iterations},p=1$c29tZXNhbHQ$\
+             nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+        )
+    }
+
+    #[test]
+    fn takes_no_hash_that_costs_more_than_so_many_of_ours() {
+        let ours = HashCost { memory_kib: 19_456, iterations: 2, parallelism: 1 };
+        let is_taken = |own: HashCost, factor, memory_kib, iterations| {
+            super::import(&stock(memory_kib, iterations).into(), own.times(factor)).is_ok()
+        };
+        // Magento's own: 64 MiB, two passes.
+        assert!(is_taken(ours, 4, 65_536, 2));
+        for (memory_kib, iterations, is_within) in [
+            (19_456, 8, true),
+            (19_456, 9, false),
+            (9728, 16, true),
+            (77_824, 2, true),
+            (77_825, 2, false),
+            (155_648, 1, true),
+            (262_144, 16, false),
+        ] {
+            assert_eq!(is_taken(ours, 4, memory_kib, iterations), is_within, "{memory_kib}");
+        }
+        assert!(is_taken(ours, 5, 19_456, 9));
+        let dear = HashCost { iterations: 3, ..ours };
+        assert!(is_taken(dear, 4, 19_456, 12));
+        // Who hashes for less takes what is usual elsewhere all the same.
+        assert!(is_taken(COST, 1, 19_456, 2));
+        assert!(!is_taken(COST, 1, 19_456, 3));
+    }
+
+    #[test]
+    fn spends_nothing_on_a_stored_hash_that_is_too_dear() {
+        let hash = PasswordHash(stock(100, 16).into());
+        memory::release();
+        assert!(super::verify(&password("password"), &hash, Dearest(1599)).is_err());
+        assert_eq!(kept_memory(), 0);
+        assert_eq!(super::verify(&password("p"), &hash, Dearest(1600)), Ok(false));
+        assert_eq!(kept_memory(), 100);
     }
 }

@@ -1,5 +1,6 @@
 //! Sealing: private keys rest in the database encrypted by a master key that is not in it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -20,27 +21,20 @@ impl fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// Takes 32 bytes that nobody could guess.
+    /// Reads the base64 of one: 32 bytes that were drawn at random. Wherever it comes from, this is
+    /// what judges it.
     ///
     /// # Errors
-    /// What is wrong with them, to follow a setting's name.
-    pub fn new(bytes: &[u8]) -> Result<Self, &'static str> {
-        let key = <[u8; 32]>::try_from(bytes).map_err(|_| "must be 32 bytes, in base64")?;
-        let [first, rest @ ..] = key;
-        if rest.iter().all(|byte| *byte == first) {
-            return Err("must be random, not one byte over and over");
-        }
-        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| "is not a key of AES-256")?;
-        Ok(Self(LessSafeKey::new(key)))
-    }
-
-    /// Reads the base64 of one.
-    ///
-    /// # Errors
-    /// What is wrong with it, to follow a setting's name.
+    /// What is wrong with it, to follow a setting's name: its form, or that nobody drew these bytes.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| "must be 32 bytes, in base64")?;
-        Self::new(&Zeroizing::new(bytes))
+        const FORM: &str = "must be 32 random bytes in base64: `openssl rand -base64 32`";
+        let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| FORM)?);
+        let key = <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new).map_err(|_| FORM)?;
+        if is_guessable(&key) || is_typed(text) {
+            return Err("is not random: draw one by `openssl rand -base64 32`");
+        }
+        let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| FORM)?;
+        Ok(Self(LessSafeKey::new(key)))
     }
 
     /// Draws a new one, in base64.
@@ -92,6 +86,27 @@ impl MasterKey {
     }
 }
 
+/// Of 32 random bytes fewer differ once in 10^14 draws.
+const LEAST_DISTINCT_BYTES: usize = 16;
+
+/// Whether bytes have a pattern that 32 random ones have less than once in 10^13 draws: few values,
+/// even steps, the same half twice, text.
+fn is_guessable(key: &[u8; 32]) -> bool {
+    let distinct = key.iter().collect::<BTreeSet<_>>().len();
+    let steps = || key.iter().zip(key.iter().skip(1)).map(|(a, b)| b.wrapping_sub(*a));
+    let is_a_run = steps().all(|step| Some(step) == steps().next());
+    let (first, second) = key.split_at(16);
+    let is_text = key.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r'));
+    distinct < LEAST_DISTINCT_BYTES || is_a_run || first == second || is_text
+}
+
+/// Whether the base64 itself is a phrase that somebody typed: 43 random characters have capitals and
+/// small letters, but for once in 10^9 draws.
+fn is_typed(text: &str) -> bool {
+    let has = |of: fn(&u8) -> bool| text.as_bytes().iter().any(of);
+    !(has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::random::MachineRandom;
@@ -114,10 +129,32 @@ mod tests {
 
     #[test]
     fn refuses_keys_that_anybody_could_guess() {
-        for text in
-            ["", "AAAA", &STANDARD.encode([0; 32]), &STANDARD.encode([7; 32]), "not base64!"]
-        {
+        let run: Vec<u8> = (0..32).collect();
+        let half: Vec<u8> = (0..16).map(|number| number * number).collect();
+        for text in [
+            "",
+            "AAAA",
+            "not base64!",
+            "correcthorsebatterystaplecorrecthorsebattrs=",
+            &STANDARD.encode([0; 32]),
+            &STANDARD.encode([7; 32]),
+            &STANDARD.encode([7; 31]),
+            &STANDARD.encode(b"ab".repeat(16)),
+            &STANDARD.encode(b"passwordpasswordpasswordpassword"),
+            &STANDARD.encode(b"The quick brown fox jumps over 1"),
+            &STANDARD.encode(run),
+            &STANDARD.encode(half.repeat(2)),
+        ] {
             assert!(MasterKey::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn takes_every_key_that_was_drawn() {
+        let random = MachineRandom::default();
+        for _ in 0..1000 {
+            let key = MasterKey::generate(&random).unwrap();
+            assert!(MasterKey::parse(&key).is_ok(), "one in 10^9: {}", key.as_str());
         }
     }
 }

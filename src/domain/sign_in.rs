@@ -1,10 +1,12 @@
 //! The one place that decides "may this user get a token now" by password, for every RPC and every
 //! dialect: rate, lockout, password, state, in this order, and one answer for all that fails.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -14,8 +16,8 @@ use tokio::time::Instant;
 use super::calls::{FinalNewline, Origin, PasswordCredential};
 use super::core::{AddressRate, Core};
 use super::error::{Error, Faults};
-use super::hashing::Place;
-use super::identity::{Realm, User, UserState, Username};
+use super::hashing::Turn;
+use super::identity::{Realm, User, UserId, UserState, Username};
 use super::password::{self, Password};
 use super::store::{Actor, Attempt, AttemptStart, Audit, LockoutPolicy, PasswordHash};
 
@@ -144,6 +146,9 @@ impl Core {
     async fn judge(&self, origin: &Origin, claim: &Claim, network: String) -> Result<User, Error> {
         // Before a place is taken that it could not use.
         self.knowledge.reach().await?;
+        // A turn before anything is written: a storm is turned away for nothing, and who waits does
+        // not wait for the database.
+        let turn = Arc::new(self.hashes.enter(&network).await?);
         let attempt = Attempt {
             realm: claim.realm.clone(),
             username: claim.username.clone(),
@@ -158,15 +163,14 @@ impl Core {
                 ..self.audit("sign_in", Actor::Nobody, origin.address)
             },
         };
-        // A place before anything is written, so that a storm is turned away for nothing.
-        let place = self.hashes.reserve(&attempt.network)?;
         // The failure is counted before the hash, so that parallel guesses do not beat the lock.
         let start = self.store.begin_attempt(&attempt).await?;
         let unjudged = match start {
             AttemptStart::Locked => None,
-            AttemptStart::Unknown | AttemptStart::Known { .. } => {
-                Some(Unjudged { core: self.clone(), attempt: Some(attempt.clone()) })
-            }
+            AttemptStart::Unknown | AttemptStart::Known { .. } => Some(Unjudged {
+                core: self.clone(),
+                counted: Some((attempt.clone(), Arc::clone(&turn))),
+            }),
         };
         let (user, hash) = match start {
             AttemptStart::Locked | AttemptStart::Unknown => (None, None),
@@ -174,7 +178,10 @@ impl Core {
                 (Some((user, counter)), password_hash)
             }
         };
-        let proven = self.verify(claim, hash.clone(), place).await?;
+        let (proven, untried) = self.verify(claim, hash.clone(), &turn).await?;
+        if let (Some(fault), Some((user, _))) = (untried, &user) {
+            self.untried.tell(user.id, fault);
+        }
         if let Some(unjudged) = unjudged {
             unjudged.judged();
         }
@@ -183,7 +190,7 @@ impl Core {
                 if user.state == UserState::Active =>
             {
                 self.store.succeed_attempt(&attempt, user.id, &counter).await?;
-                self.improve_hash(&user, &hash, password, &attempt.network).await?;
+                self.improve_hash(&user, &hash, password, &turn).await?;
                 Ok(user)
             }
             _ => Err(Error::BadCredentials),
@@ -191,27 +198,36 @@ impl Core {
     }
 
     /// Tries the password, and once more without its final line end where that is asked for.
-    /// Answers the one that was right. Without a hash the same work is done for nothing, so that
-    /// an unknown name costs what a known one does.
+    /// Answers the one that was right, and why the hash was not tried, if it was not. Without a
+    /// hash to try the same work is done for nothing, so that an unknown name costs what a known
+    /// one does.
     async fn verify(
         &self,
         claim: &Claim,
         hash: Option<PasswordHash>,
-        place: Place,
-    ) -> Result<Option<Password>, Error> {
+        turn: &Turn,
+    ) -> Result<(Option<Password>, Option<&'static str>), Error> {
         let retry = match claim.final_newline {
             FinalNewline::Keep => None,
             FinalNewline::Accept => claim.password.without_final_newline(),
         };
         let tries = [Some(claim.password.clone()), retry];
         let (cost, salt) = (self.settings.hash_cost, self.random.bytes::<16>()?);
+        let dearest = self.settings.dearest_hash;
+        let in_vain = move |password: &Password| password::hash(password, &salt, cost).is_err();
         let work = move || {
-            tries.into_iter().flatten().find(|password| match &hash {
-                Some(hash) => password::verify(password, hash),
-                None => password::hash(password, &salt, cost).is_err(),
-            })
+            let mut refused = None;
+            let right = tries.into_iter().flatten().find(|password| match &hash {
+                Some(hash) => password::verify(password, hash, dearest).unwrap_or_else(|fault| {
+                    refused = Some(fault);
+                    in_vain(password)
+                }),
+                None => in_vain(password),
+            });
+            (right, refused)
         };
-        self.hashes.run_at(place, work).await
+        let (right, refused) = self.hashes.run_in(turn, work).await?;
+        Ok((right, refused))
     }
 
     /// Replaces a hash of another cost, now that the password is known. It revokes nothing.
@@ -220,18 +236,16 @@ impl Core {
         user: &User,
         old: &PasswordHash,
         password: Password,
-        network: &str,
+        turn: &Turn,
     ) -> Result<(), Error> {
         let cost = self.settings.hash_cost;
         if !password::is_outdated(old, cost) {
             return Ok(());
         }
         let salt = self.random.bytes::<16>()?;
-        match self.hashes.run(network, move || password::hash(&password, &salt, cost)).await {
-            Ok(new) => Ok(self.store.replace_hash(user.id, old, &new?).await?),
-            // The next sign-in tries again.
-            Err(_busy) => Ok(()),
-        }
+        let work = move || password::hash(&password, &salt, cost);
+        let new = self.hashes.run_in(turn, work).await??;
+        Ok(self.store.replace_hash(user.id, old, &new).await?)
     }
 
     /// Hashes a new password.
@@ -258,22 +272,44 @@ impl Core {
     }
 }
 
+/// The users whose stored hashes can't be tried. The log tells of each once, for strangers can have
+/// them tried as often as they like.
+#[derive(Debug, Default)]
+pub(super) struct Untried(Mutex<BTreeSet<UserId>>);
+
+impl Untried {
+    /// The most that are remembered, and told of.
+    const MOST: usize = 1000;
+
+    fn tell(&self, user: UserId, fault: &'static str) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < Self::MOST && told.insert(user) {
+            tracing::warn!(
+                user.id = %user,
+                fault,
+                "the user's password hash is not tried, so they can't sign in: set a new password"
+            );
+        }
+    }
+}
+
 /// An attempt that was counted and not judged yet. Dropped so, because its caller hung up or the
-/// hash broke off, the count is taken back: nothing was learnt by it.
+/// hash broke off, the count is taken back: nothing was learnt by it. Its turn ends after that, so
+/// that those who hang up crowd nobody out of the database.
 struct Unjudged {
     core: Core,
-    attempt: Option<Attempt>,
+    counted: Option<(Attempt, Arc<Turn>)>,
 }
 
 impl Unjudged {
     fn judged(mut self) {
-        self.attempt = None;
+        self.counted = None;
     }
 }
 
 impl Drop for Unjudged {
     fn drop(&mut self) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some((attempt, turn)) = self.counted.take() else { return };
         let core = self.core.clone();
         // Without a runtime the process is ending, and the count stays.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -281,6 +317,7 @@ impl Drop for Unjudged {
                 if let Err(error) = core.store.cancel_attempt(&attempt).await {
                     tracing::warn!(%error, "the count of an attempt was not taken back");
                 }
+                drop(turn);
             });
         }
     }

@@ -152,7 +152,8 @@ impl Core {
     /// their id; `None`: there are users already.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Internal`].
+    /// [`Error::Invalid`] for a name that no new user may have; [`Error::Unavailable`],
+    /// [`Error::Internal`].
     pub async fn bootstrap(
         &self,
         username: Username,
@@ -162,6 +163,7 @@ impl Core {
         if self.store.has_users().await? {
             return Ok(None);
         }
+        username.check_new().map_err(|fault| Error::field("bootstrap.username", fault))?;
         let now = self.now();
         let all = Permission::parse("*").map_err(Error::internal)?;
         let role = Role {

@@ -1,5 +1,6 @@
 //! What the shim speaks, where, and for whom.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,9 +13,14 @@ pub struct Settings {
     /// How long a request's body may take to arrive, and how long all calls that it leads to may
     /// take together.
     pub deadline: Duration,
-    /// How clients reach the shim: a URL without a path's final `/`; `None`: by the host that they
-    /// name themselves.
+    /// How clients reach the shim: a URL without a path's final `/`; `None`: by one of `hosts`, or
+    /// at `address`.
     pub public_url: Option<String>,
+    /// The hosts that answers may name where a request names them: `host` or `host:port`. No other
+    /// word of a client's is repeated.
+    pub hosts: Vec<String>,
+    /// Where the shim is reached on its own machine. Answers name it where nothing else may be named.
+    pub address: SocketAddr,
     /// How Azion is spoken.
     pub azion: DialectSettings,
     /// How Apinizer is spoken.
@@ -33,6 +39,8 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             deadline: Duration::from_secs(30),
             public_url: None,
+            hosts: Vec::new(),
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             azion: DialectSettings::with_profile("azion"),
             apinizer: DialectSettings::with_profile("apinizer"),
             harperdb: DialectSettings::with_profile("harperdb"),

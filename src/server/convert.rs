@@ -15,6 +15,7 @@ use crate::domain::lease::{DatabaseLoss, Lease};
 use crate::domain::password::HashCost;
 use crate::domain::{AddressRate, AuthorizeCallers, Settings as CoreSettings};
 use crate::grpc;
+use crate::store::Kind;
 use crate::transport::BodyTimes;
 
 pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
@@ -33,7 +34,13 @@ pub(super) fn core(settings: &Settings) -> Result<CoreSettings, StartError> {
             Callers::Authenticated => AuthorizeCallers::Authenticated,
         },
         hash_cost: hash_cost.checked().map_err(StartError::HashCost)?,
-        hash_pool: PoolSize { threads: threads(passwords.threads), queue: passwords.queue },
+        dearest_hash: hash_cost.times(passwords.max_import_cost),
+        hash_pool: PoolSize {
+            threads: threads(passwords.threads),
+            turns: threads(passwords.threads) + 2 * writers(settings)?,
+            queue: passwords.queue,
+            wait: passwords.queue_wait,
+        },
         failure_grid: passwords.failure_grid,
         lockout: settings.sign_in.lockout.policy(),
         address_rate: AddressRate {
@@ -103,6 +110,15 @@ pub(super) fn grpc_limits(settings: &Settings) -> grpc::Limits {
         drain: settings.shutdown.grace,
         ..grpc::Limits::default()
     }
+}
+
+/// How many write to the database at once.
+fn writers(settings: &Settings) -> Result<usize, StartError> {
+    let database = &settings.database;
+    Ok(match Kind::of(database.url.expose_secret())? {
+        Kind::Sqlite => 1,
+        Kind::Postgres | Kind::MariaDb => usize::try_from(database.writers).unwrap_or(1),
+    })
 }
 
 pub(super) fn http_limits(settings: &Settings) -> http::Limits {

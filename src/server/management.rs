@@ -15,6 +15,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry;
+
 /// How long the check of `/readyz` may take.
 const READY_TIME: Duration = Duration::from_secs(2);
 
@@ -82,6 +84,8 @@ impl Metrics {
     /// Writes all metrics in the text format of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
+        // Counted where nothing may be reported: the log is told of metrics.
+        metrics::counter!("tokend_log_lines_lost_total").absolute(telemetry::lost_lines());
         self.0.render()
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -11,6 +11,11 @@ use super::StartError;
 use crate::config::Settings;
 use crate::domain::random::Random;
 use crate::domain::seal::MasterKey;
+use crate::secret;
+use crate::store::file::open_own;
+
+/// More than a key and what surrounds it.
+const MOST_BYTES: u64 = 4096;
 
 /// Whether the database holds keys that a master key sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +30,21 @@ pub(super) enum SealedKeys {
 /// which is made with mode 0600 at the very first start.
 ///
 /// # Errors
-/// None is set, and the database is on a server; the file can't be read, others may read it, it holds no key; or the database holds sealed keys
-/// and the file is gone: then no new one is made.
+/// None is set, and the database is on a server; the file can't be read, is a link, others may read
+/// it, it holds no key; or the database holds sealed keys and the file is gone: then no new one is
+/// made.
 pub(super) fn find(
     settings: &Settings,
     database: Option<&Path>,
     sealed: SealedKeys,
     random: &dyn Random,
 ) -> Result<MasterKey, StartError> {
-    if let Some(bytes) = settings.keys.decode().map_err(StartError::MasterKey)? {
-        return MasterKey::new(bytes.as_slice()).map_err(StartError::MasterKey);
+    if let Some(key) = settings.keys.decode().map_err(StartError::MasterKey)? {
+        return Ok(key);
     }
     let database = database.ok_or(StartError::NoMasterKey)?;
     let path = PathBuf::from(format!("{}.key", database.display()));
-    match File::open(&path) {
+    match open_own(&path, OpenOptions::new().read(true)) {
         Ok(file) => read(&path, file),
         Err(cause) if cause.kind() == ErrorKind::NotFound => match sealed {
             SealedKeys::None => make(&path, random),
@@ -52,14 +58,14 @@ pub(super) fn find(
     }
 }
 
-fn read(path: &Path, mut file: File) -> Result<MasterKey, StartError> {
-    let mode = file.metadata().map_err(|cause| fault(path, &cause))?.mode();
-    if mode & 0o077 != 0 {
-        return Err(fault(path, "others on this machine may read it: `chmod 600` it"));
+fn read(path: &Path, file: File) -> Result<MasterKey, StartError> {
+    if !secret::is_private(&file, path).map_err(|cause| fault(path, &cause))? {
+        return Err(fault(path, secret::PUBLIC));
     }
     let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(|cause| fault(path, &cause))?;
-    MasterKey::parse(&text).map_err(|what| fault(path, &format!("what it holds {what}")))
+    file.take(MOST_BYTES).read_to_string(&mut text).map_err(|cause| fault(path, &cause))?;
+    let key = secret::text(&text).and_then(MasterKey::parse);
+    key.map_err(|what| fault(path, &format!("what it holds {what}")))
 }
 
 fn make(path: &Path, random: &dyn Random) -> Result<MasterKey, StartError> {

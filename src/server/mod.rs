@@ -150,7 +150,7 @@ impl Server {
         ));
         if let Some(listener) = rest {
             let upstream = Upstream::in_process(contract.routes(), InProcess::Shim);
-            let router = rest::router(upstream, settings.shim()?)?;
+            let router = rest::router(upstream, shim(&settings, listener.local_addr()?)?)?;
             let router = drain::closing(router, stages.stopping.clone());
             let limits = convert::http_limits(&settings);
             let incoming = Incoming::new(listener, admissions.rest);
@@ -237,8 +237,9 @@ pub async fn serve_rest(
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
     let listener = listen("rest.listen", settings.rest.listen).await?;
-    let router = rest::router(upstream, settings.shim()?)?;
-    bound(listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let router = rest::router(upstream, shim(&settings, address)?)?;
+    bound(address);
     let router = drain::closing(router, shutdown.clone());
     let (stop, delay) = (CancellationToken::new(), settings.shutdown.delay());
     let stopping = async {
@@ -275,6 +276,11 @@ async fn operator(settings: &Settings) -> Result<(Upstream, Opened), StartError>
     let health = Readiness::new(opened.core.clone(), stop.clone()).for_grpc().await;
     let contract = grpc::contract(opened.core.clone(), convert::grpc(settings, &stop), &health)?;
     Ok((Upstream::in_process(contract.routes(), InProcess::Operator), opened))
+}
+
+/// The settings of a shim that listens here.
+fn shim(settings: &Settings, address: SocketAddr) -> Result<rest::Settings, StartError> {
+    Ok(rest::Settings { address: welcome::reachable(address), ..settings.shim()? })
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use super::StartError;
 use crate::config::Settings;
@@ -16,7 +17,7 @@ use crate::domain::random::{MachineRandom, Random};
 use crate::store::lock::Addresses;
 
 /// What the operator is told once: the first user's password, and lines to try. Shown by
-/// [`Self::write`] alone; no log gets it.
+/// [`Self::text`] alone; no log gets it.
 pub struct Welcome {
     username: String,
     password: SecretString,
@@ -81,47 +82,41 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 impl Welcome {
-    /// Shows the password and the lines to try.
-    ///
-    /// # Errors
-    /// `out` can't be written.
-    pub fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    /// The name of the first user.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password and the lines to try.
+    #[must_use]
+    pub fn text(&self) -> Zeroizing<String> {
         let Self { username, password, grpc, rest } = self;
         let password = password.expose_secret();
-        writeln!(out, "This is the first start. The user {username} may do everything.\n")?;
-        writeln!(out, "  password: {password}\n")?;
-        writeln!(out, "It is shown this once. To try it:\n")?;
-        if let Some(url) = rest {
-            writeln!(
-                out,
-                "  {}",
-                quoted(&["curl", "-i", "-X", "POST", "-u"], |line| {
-                    line.push(format!("{username}:{password}"));
-                    line.push(format!("{url}/tokens"));
-                })
-            )?;
-        }
+        let curl = rest.as_ref().map(|url| {
+            quoted(&["curl", "-i", "-X", "POST", "-u"], |line| {
+                line.push(format!("{username}:{password}"));
+                line.push(format!("{url}/tokens"));
+            })
+        });
         let body = serde_json::json!({
             "password": { "username": username, "password": password }
         })
         .to_string();
         let method = "tokend.v1.TokenService/CreateToken";
-        writeln!(
-            out,
-            "  {}",
-            quoted(&["grpcurl", "-plaintext", "-d"], |line| {
-                line.extend([body.clone(), grpc.to_string(), method.to_owned()]);
-            })
-        )?;
+        let grpcurl = quoted(&["grpcurl", "-plaintext", "-d"], |line| {
+            line.extend([body.clone(), grpc.to_string(), method.to_owned()]);
+        });
         let buf = ["buf", "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d"];
-        writeln!(
-            out,
-            "  {}\n",
-            quoted(&buf, |line| {
-                line.extend([body.clone(), format!("http://{grpc}/{method}")]);
-            })
-        )?;
-        out.flush()
+        let buf = quoted(&buf, |line| {
+            line.extend([body.clone(), format!("http://{grpc}/{method}")]);
+        });
+        let lines = curl.into_iter().chain([grpcurl, buf]).map(|line| format!("  {line}\n"));
+        Zeroizing::new(format!(
+            "This is the first start. The user {username} may do everything.\n\n  \
+             password: {password}\n\nIt is shown this once. To try it:\n\n{}\n",
+            lines.collect::<Vec<_>>().concat()
+        ))
     }
 }
 
@@ -149,9 +144,7 @@ mod tests {
             grpc: reachable("0.0.0.0:50051".parse().unwrap()),
             rest: Some("http://127.0.0.1:8080".to_owned()),
         };
-        let mut out = Vec::new();
-        welcome.write(&mut out).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+        insta::assert_snapshot!(welcome.text().as_str(), @r#"
         This is the first start. The user o'hara may do everything.
 
           password: p w"

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use tokio::time;
 
+use super::file::open_own;
+
 /// How often a lock that another holds is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -116,7 +118,9 @@ impl DatabaseLock {
     pub async fn acquire(database: &Path, wait: Duration) -> Result<Self, LockError> {
         let path = lock_path(database)?;
         refuse_network(database, &path)?;
-        let file = open(&path).map_err(|cause| unusable(&path, cause))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = open_own(&path, &mut options).map_err(|cause| unusable(&path, cause))?;
         let deadline = time::Instant::now() + wait;
         loop {
             match file.try_lock() {
@@ -129,8 +133,7 @@ impl DatabaseLock {
                 Err(TryLockError::WouldBlock) => time::sleep(RETRY).await,
             }
         }
-        // What the last holder wrote must not be read as ours.
-        file.set_len(0).map_err(|cause| unusable(&path, cause))?;
+        clear(&file).map_err(|cause| unusable(&path, cause))?;
         let lock = Self { file, path };
         lock.write(None)?;
         Ok(lock)
@@ -151,7 +154,7 @@ impl DatabaseLock {
     /// [`LockError::NoFolder`] and [`LockError::Unusable`].
     pub fn holder(database: &Path) -> Result<Option<Holder>, LockError> {
         let path = lock_path(database)?;
-        let file = match File::open(&path) {
+        let file = match open_own(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unusable(&path, cause)),
@@ -213,21 +216,39 @@ fn network_kind(magic: u64) -> Option<&'static str> {
     NETWORK.iter().find(|(known, _)| u64::from(*known) == magic).map(|(_, kind)| *kind)
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
+/// Takes away what the last holder wrote, which must not be read as ours. What nobody of us can have
+/// written is somebody's file, and stays as it is.
+fn clear(file: &File) -> io::Result<()> {
+    let text = text(file).ok().filter(|text| is_ours(text));
+    if text.is_none() {
+        let what = "it holds something else than a lock of tokend, which is left as it is";
+        return Err(io::Error::new(ErrorKind::InvalidData, what));
+    }
     file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
+    file.set_len(0)
+}
+
+/// Whether all that is there are lines as [`DatabaseLock`] writes them. A holder that ended in its
+/// midst may have left half a line.
+fn is_ours(text: &str) -> bool {
+    const NAMES: [&str; 4] = ["pid", "grpc", "rest", "management"];
+    text.lines().all(|line| match line.split_once(' ') {
+        Some((name, value)) => NAMES.contains(&name) && !value.contains(' '),
+        None => NAMES.iter().any(|name| name.starts_with(line)),
+    })
+}
+
+fn text(file: &File) -> io::Result<String> {
+    let mut text = String::new();
+    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is too long"));
+    }
+    Ok(text)
 }
 
 fn read(file: &File) -> io::Result<Holder> {
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text)?;
+    let text = text(file)?;
     let value = |wanted: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         lines.find(|(name, _)| *name == wanted).map(|(_, value)| value)
@@ -299,6 +320,37 @@ mod tests {
         let _lock = DatabaseLock::acquire(&path, Duration::ZERO).await.unwrap();
         let file = fs::metadata(folder.path().join("tokend.db.lock")).unwrap();
         assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn leaves_a_file_alone_that_is_not_its_own() {
+        let (folder, path) = database();
+        let lock = folder.path().join("tokend.db.lock");
+        let long = format!("pid {}\n", "1".repeat(5000));
+        for theirs in ["my letter to the bank\n", "pid 1\nand more of mine\n", &*long, "\u{1}\0"] {
+            fs::write(&lock, theirs).unwrap();
+            let refused = DatabaseLock::acquire(&path, Duration::ZERO).await.unwrap_err();
+            assert!(matches!(refused, LockError::Unusable { .. }), "{refused}");
+            assert!(refused.to_string().contains("left as it is"), "{refused}");
+            assert_eq!(fs::read_to_string(&lock).unwrap(), theirs);
+        }
+        fs::remove_file(&lock).unwrap();
+        let theirs = folder.path().join("theirs");
+        fs::write(&theirs, "pid 1\n").unwrap();
+        std::os::unix::fs::symlink(&theirs, &lock).unwrap();
+        let refused = DatabaseLock::acquire(&path, Duration::ZERO).await.unwrap_err();
+        assert!(refused.to_string().contains("symbolic link"), "{refused}");
+        assert!(DatabaseLock::holder(&path).is_err());
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "pid 1\n");
+    }
+
+    #[tokio::test]
+    async fn takes_over_what_another_holder_left_half_written() {
+        let (folder, path) = database();
+        for left in ["", "pid", "pid 4711", "pid 4711\ngrpc 127.0.0.1:50051\nmanag"] {
+            fs::write(folder.path().join("tokend.db.lock"), left).unwrap();
+            DatabaseLock::acquire(&path, Duration::ZERO).await.unwrap();
+        }
     }
 
     #[tokio::test]

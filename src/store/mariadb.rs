@@ -41,6 +41,8 @@ const IS_PRIMARY: &str = "CAST(@@GLOBAL.read_only AS CHAR) IN ('0', 'OFF')";
 
 const SERVER: &str = "SELECT CAST(@@GLOBAL.read_only AS CHAR) IN ('0', 'OFF') AS is_primary, \
     CAST(@@GLOBAL.innodb_flush_log_at_trx_commit AS SIGNED) AS flush_at_commit, \
+    CAST(@@GLOBAL.log_bin AS SIGNED) AS writes_binlog, \
+    CAST(@@GLOBAL.sync_binlog AS SIGNED) AS sync_binlog, \
     VERSION() AS version";
 
 const CHECK: &str = "SELECT 4207 AS answer, \
@@ -160,6 +162,11 @@ impl Server for Session {
         let flush: i64 = row.try_get("flush_at_commit")?;
         if flush != 1 {
             return Err(OpenError::NotDurable(flush));
+        }
+        // After a crash the server undoes what its binary log does not hold.
+        let sync: i64 = row.try_get("sync_binlog")?;
+        if row.try_get::<i64, _>("writes_binlog")? != 0 && sync != 1 {
+            return Err(OpenError::BinlogNotDurable(sync));
         }
         let mysql = !row.try_get::<String, _>("version")?.contains("MariaDB");
         self.mysql.store(mysql, Ordering::Relaxed);

@@ -26,6 +26,7 @@ mod engine;
 mod entity;
 mod facts;
 mod family;
+pub mod file;
 mod group;
 mod held;
 mod keys;
@@ -100,6 +101,12 @@ pub enum OpenError {
          acknowledged could be lost in a crash, so set it to 1"
     )]
     NotDurable(i64),
+    /// The server's log of changes acknowledges what a power cut takes back.
+    #[error(
+        "the database server writes a binary log with sync_binlog = {0}: a revocation that was \
+         acknowledged could be lost in a crash, so set it to 1"
+    )]
+    BinlogNotDurable(i64),
     /// The server was not there in time.
     #[error("the database server gave no answer within {}", humantime::format_duration(*.0))]
     NoAnswer(Duration),

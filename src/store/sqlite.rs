@@ -1,6 +1,6 @@
 //! What is SQLite's own: where the file is, and how its connections are set.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -210,11 +210,20 @@ fn connection(pool: &SqlitePool) -> DatabaseConnection {
 }
 
 /// Makes the file where it is missing, readable by its owner alone: SQLite would let the umask
-/// decide. Its log takes the mode from it.
+/// decide. Its log takes the mode from it. It is not made through a link, wherever that leads.
 fn make_file(path: &Path) -> Result<(), OpenError> {
-    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Ok(_) => Ok(()),
+        // A link to a database that is there is the operator's.
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => match fs::metadata(path) {
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(_) => {
+                let cause = std::io::Error::other("it is no regular file");
+                Err(OpenError::Unreadable { path: path.to_owned(), cause })
+            }
+            Err(cause) => Err(OpenError::Unreadable { path: path.to_owned(), cause }),
+        },
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             Err(OpenError::NoFolder(path.to_owned()))
         }

@@ -133,6 +133,9 @@ async fn refuses_a_hash_that_would_cost_too_much_or_is_none() {
         "$argon2id$v=19$m=4194304,t=1,p=1$".to_owned() + tail,
         "$argon2id$v=19$m=8,t=2147483647,p=1$".to_owned() + tail,
         "$argon2id$v=19$m=8,t=1".to_owned(),
+        // Within the bounds of any hash, and more than four of ours.
+        "$argon2id$v=19$m=262144,t=1,p=1$".to_owned() + tail,
+        "$argon2id$v=19$m=65536,t=3,p=1$".to_owned() + tail,
         "$unknown$v=1$".to_owned() + tail,
         "$2b$31$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234".to_owned(),
     ] {
@@ -143,6 +146,36 @@ async fn refuses_a_hash_that_would_cost_too_much_or_is_none() {
         let refused = admin.create_user(request).await.unwrap_err();
         assert_eq!(refused.fields, ["password_hash"], "{hash}");
     }
+}
+
+#[tokio::test]
+async fn takes_a_dearer_hash_where_the_operator_says_so() {
+    let world = World::with(|settings| settings.passwords.max_import_cost = 7).await;
+    let tail = "c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGg";
+    for (username, cost) in [("magento", "m=65536,t=2,p=1"), ("dear", "m=262144,t=1,p=1")] {
+        let hash = format!("$argon2id$v=19${cost}${tail}");
+        let request = pb::CreateUserRequest {
+            credential: Some(pb::create_user_request::Credential::PasswordHash(hash)),
+            ..named(username)
+        };
+        world.admin().api().create_user(request).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn makes_no_user_whose_name_holds_what_nobody_sees() {
+    let world = World::start().await;
+    for (name, point) in
+        [("ali\u{200b}ce", "U+200B"), ("\u{202e}ecila", "U+202E"), ("alice\u{378}", "U+0378")]
+    {
+        let refused = world.admin().api().create_user(named(name)).await.unwrap_err();
+        assert_eq!(refused, (Code::InvalidArgument, ErrorReason::InvalidField));
+        assert_eq!(refused.fields, ["username"], "{point}");
+    }
+    let request =
+        pb::CreateUserRequest { display_name: "Alice \u{202e}nimda".to_owned(), ..named("alice") };
+    let refused = world.admin().api().create_user(request).await.unwrap_err();
+    assert_eq!(refused.fields, ["display_name"]);
 }
 
 #[tokio::test]

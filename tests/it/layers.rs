@@ -24,7 +24,7 @@ const LAYERS: [Layer; 9] = [
         name: "domain",
         modules: &[],
         crates: "arc_swap argon2 async_trait aws_lc_rs base64 caseless dashmap governor ipnet \
-                 jsonwebtoken metrics proptest quick_cache rustix secrecy serde serde_json subtle \
+                 jsonwebtoken metrics precis_core precis_profiles proptest quick_cache rustix secrecy serde serde_json subtle \
                  thiserror time tokio tokio_util tracing unicode_normalization uuid zeroize",
     },
     Layer {
@@ -50,7 +50,7 @@ const LAYERS: [Layer; 9] = [
     },
     Layer {
         name: "cli",
-        modules: &["authorization", "client", "pb"],
+        modules: &["authorization", "client", "pb", "secret"],
         crates: "base64 clap clap_complete comfy_table http humantime insta prost_types rpassword secrecy \
                  serde serde_json thiserror time tokio tonic tonic_types uuid zeroize",
     },
@@ -60,6 +60,7 @@ const LAYERS: [Layer; 9] = [
         crates: "http http_body hyper hyper_util ipnet metrics metrics_exporter_prometheus rustix \
                  thiserror tokio tokio_util tower tracing",
     },
+    Layer { name: "secret", modules: &[], crates: "rustix tempfile zeroize" },
     Layer { name: "authorization", modules: &[], crates: "base64 proptest secrecy thiserror" },
     Layer { name: "client", modules: &["pb"], crates: "http thiserror tonic tower" },
     Layer {

@@ -12,6 +12,7 @@
 mod at_once;
 mod audit;
 mod authorize;
+mod binlog;
 mod create;
 mod customers;
 mod databases;
@@ -40,6 +41,7 @@ mod secrets;
 mod service;
 mod sign_in;
 mod standby;
+mod storm;
 mod stronger;
 mod support;
 mod survival;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use tokend::config::Settings;
 use tokend::pb::{self, ErrorReason, UserState};
 use tonic::Code;
@@ -9,6 +10,10 @@ use tonic::Code;
 use crate::support::{Actor, Refusal, Verdict, World};
 
 const BAD: (Code, ErrorReason) = (Code::Unauthenticated, ErrorReason::BadCredentials);
+
+/// A known answer of the reference implementation for `password`, of another cost than ours.
+const IMPORTED: &str =
+    "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
 /// A name is locked from its third failure on, for ten seconds.
 fn strict(settings: &mut Settings) {
@@ -272,10 +277,7 @@ async fn changes_ones_own_password_for_the_old_one_alone() {
 #[tokio::test]
 async fn lets_in_by_an_imported_hash_and_makes_it_its_own() {
     let world = World::start().await;
-    // A known answer of the reference implementation, of another cost than ours.
-    let hash =
-        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-    let credential = pb::create_user_request::Credential::PasswordHash(hash.to_owned());
+    let credential = pb::create_user_request::Credential::PasswordHash(IMPORTED.to_owned());
     let (username, credential) = ("imported".to_owned(), Some(credential));
     let request = pb::CreateUserRequest { username, credential, ..Default::default() };
     world.admin().api().create_user(request).await.unwrap();
@@ -283,6 +285,39 @@ async fn lets_in_by_an_imported_hash_and_makes_it_its_own() {
     // The second time by the hash that replaced it.
     for _ in 0..2 {
         assert!(try_as(&world, "imported", "password").await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn lets_in_a_user_whose_name_no_new_user_may_have() {
+    let world = World::start().await;
+    let alice = world.user("alice").await;
+    world.database().run(
+        "UPDATE users SET username = 'al\u{200b}ice', username_key = 'al\u{200b}ice' \
+         WHERE username = 'alice'",
+    );
+    assert_eq!(try_as(&world, "alice", &alice.password).await.unwrap(), BAD);
+    assert!(try_as(&world, "al\u{200b}ice", &alice.password).await.is_none());
+}
+
+/// A hash of `password`.
+fn made_with(memory_kib: u32, iterations: u32) -> String {
+    use tokend::domain::password::{HashCost, Password, hash};
+    let cost = HashCost { memory_kib, iterations, parallelism: 1 };
+    let hash = hash(&Password::parse(&"password".into()).unwrap(), &[1; 16], cost).unwrap();
+    hash.0.expose_secret().to_owned()
+}
+
+#[tokio::test]
+async fn tries_no_stored_hash_that_is_too_dear() {
+    let world = World::with(|settings| settings.passwords.max_import_cost = 1).await;
+    world.user("alice").await;
+    let dear = made_with(39_000, 1);
+    for (hash, is_let_in) in [(&*dear, false), (IMPORTED, true)] {
+        world
+            .database()
+            .run(&format!("UPDATE users SET password_hash = '{hash}' WHERE username = 'alice'"));
+        assert_eq!(try_as(&world, "alice", "password").await.is_none(), is_let_in, "{hash}");
     }
 }
 

@@ -93,6 +93,11 @@ fn make_secrets(place: &Place) -> String {
     shell::run(&format!("{ROOT}/scripts/make-secrets {}", place.path("secrets").display()))
 }
 
+/// Has the secrets as they are for tokend where the engine mounted them: nobody else's.
+fn hand_over_secrets(place: &Place) {
+    shell::run(&format!("chmod 400 {}/*", place.path("secrets").display()));
+}
+
 /// Checks the settings of a service, as the image and the compose file give them.
 fn check_settings(place: &Place, name: &str, service: &Service) {
     let mut environment: BTreeMap<_, _> = environment_of_image().into_iter().collect();
@@ -117,6 +122,7 @@ fn gives_each_container_settings_that_it_starts_with() {
     }
     let place = Place::new();
     make_secrets(&place);
+    hand_over_secrets(&place);
     let mut checked = Vec::new();
     for (name, service) in FILES.into_iter().flat_map(services) {
         if service.lines("image") == ["tokend:latest"] {

@@ -24,6 +24,8 @@ mod deploy;
 mod disk_full;
 mod first_start;
 mod fleet;
+mod output;
+mod own_files;
 mod readme;
 mod shell;
 mod standby;
@@ -150,12 +152,23 @@ impl Place {
         self.start_command(command, input)
     }
 
-    fn start_command(&self, mut command: Command, input: &str) -> Running {
+    /// Starts a command whose standard output goes elsewhere than to the test.
+    fn start_into(&self, arguments: &[&str], stdout: Stdio) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokend"));
+        command.args(arguments).stdout(stdout);
+        Running::spawn(self.at_home(command), "", tempfile::tempfile().unwrap())
+    }
+
+    fn start_command(&self, command: Command, input: &str) -> Running {
+        Running::start(self.at_home(command), input)
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
         command
             .current_dir(self.folder.path())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
-        Running::start(command, input)
+        command
     }
 }
 
@@ -171,7 +184,12 @@ impl Running {
     fn start(mut command: Command, input: &str) -> Self {
         // A file, for nobody has to read it in time.
         let stdout = tempfile::tempfile().unwrap();
-        command.stdout(stdout.try_clone().unwrap()).stderr(Stdio::piped()).stdin(Stdio::piped());
+        command.stdout(stdout.try_clone().unwrap());
+        Self::spawn(command, input, stdout)
+    }
+
+    fn spawn(mut command: Command, input: &str, stdout: File) -> Self {
+        command.stderr(Stdio::piped()).stdin(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Who does not read their input has not failed by that.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));

@@ -242,11 +242,28 @@ rows! { "magento-soap";
         hold(&row("S8"), wsdl(&world, "WSDL").send().await);
     }
     F3 |row| {
-        let world = World::start().await;
-        for host in ["shop.example", "shop.example:8080", "[::1]:80"] {
+        let world = World::with(|settings| {
+            settings.rest.hosts = vec!["shop.example".to_owned(), "shop.example:8080".to_owned()];
+        })
+        .await;
+        let address = world.http().address().to_string();
+        for (host, named) in [
+            ("shop.example", "shop.example"),
+            ("SHOP.example:8080", "shop.example:8080"),
+            ("shop.example:8081", &*address),
+            ("evil.example", &*address),
+            ("[::1]:80", &*address),
+        ] {
             let get = wsdl(&world, &format!("wsdl&services={ADMIN}")).header("host", host);
-            let answered = get.send().await;
-            let url = format!("http://{host}/soap/default?services={ADMIN}");
+            let answered = get
+                .header("x-forwarded-host", "forwarded.example")
+                .header("forwarded", "host=forwarded.example")
+                .send()
+                .await;
+            for word in ["evil.example", "forwarded.example", "SHOP", ":8081"] {
+                assert!(!answered.body.contains(word), "{answered}");
+            }
+            let url = format!("http://{named}/soap/default?services={ADMIN}");
             assert!(answered.body.contains(&format!("targetNamespace=\"{url}\"")), "{answered}");
             assert!(answered.body.contains(&format!("location=\"{url}\"")), "{answered}");
         }
@@ -281,7 +298,8 @@ rows! { "magento-soap";
         assert!(answered.body.contains(&namespace), "{answered}");
         let post = post(&world, ADMIN).header("host", "shop.example");
         let answered = post.body(good().replace("ns1:", "")).send().await;
-        let own = format!("xmlns:ns1=\"http://shop.example/soap/default?services={ADMIN}\"");
+        let address = world.http().address();
+        let own = format!("xmlns:ns1=\"http://{address}/soap/default?services={ADMIN}\"");
         assert!(answered.body.contains(&own), "{answered}");
     }
     F5 |row| {

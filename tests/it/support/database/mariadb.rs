@@ -19,7 +19,7 @@ END
 serve() {
     exec $AS "$MARIADBD" --no-defaults --datadir="$FOLDER/data" --bind-address=127.0.0.1 --port="$PORT" \
         --socket=socket --init-file="$FOLDER/init.sql" --max-connections=500 --skip-name-resolve \
-        --character-set-server=utf8mb4 --innodb-log-file-size=32M --innodb-file-per-table=OFF
+        --character-set-server=utf8mb4 --innodb-log-file-size=32M --innodb-file-per-table=OFF $WORDS
 }
 "#;
 

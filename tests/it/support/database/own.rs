@@ -15,7 +15,12 @@ pub(crate) struct OwnServer {
 impl OwnServer {
     /// Starts one.
     pub(crate) fn start(kind: Kind) -> Self {
-        let server = Server::start(kind);
+        Self::start_with(kind, "")
+    }
+
+    /// Starts one of MariaDB with more words on its command line.
+    pub(crate) fn start_with(kind: Kind, words: &str) -> Self {
+        let server = Server::start(kind, words);
         server.admin.create(NAME);
         let url = server.url(NAME);
         Self { server, url }

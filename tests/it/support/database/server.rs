@@ -20,6 +20,14 @@ const TRIES: u32 = 5;
 #[derive(Default)]
 pub(super) struct Programs(pub(super) Vec<(&'static str, PathBuf)>);
 
+impl Programs {
+    /// With something else that the shell functions find.
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.0.push((name, value.into()));
+        self
+    }
+}
+
 /// A server of databases.
 pub(super) struct Server {
     pub(super) kind: Kind,
@@ -38,7 +46,7 @@ impl Server {
         static OURS: OnceLock<Server> = OnceLock::new();
         OURS.get_or_init(|| match std::env::var(SERVER) {
             Ok(there) => Self::of_another(kind, &there),
-            Err(_) => Self::start(kind),
+            Err(_) => Self::start(kind, ""),
         })
     }
 
@@ -53,11 +61,12 @@ impl Server {
         Self { kind, port, password, admin, sweeper, kept }
     }
 
-    pub(super) fn start(kind: Kind) -> Self {
+    /// Starts one; `words` are more of the command line of MariaDB.
+    pub(super) fn start(kind: Kind, words: &str) -> Self {
         let server = Self::start_by(kind, password(), |programs, port, password| match kind {
             Kind::Sqlite => panic!("SQLite has no server"),
             Kind::Postgres => postgres::plan(programs, port, password),
-            Kind::Mariadb => mariadb::plan(programs, port, password),
+            Kind::Mariadb => mariadb::plan(programs.with("WORDS", words), port, password),
         });
         server.admin.make_user(&server.password);
         server

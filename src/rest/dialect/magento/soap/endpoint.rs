@@ -1,4 +1,5 @@
-//! Where a request reached the shim: the URL that a WSDL names, and its namespace.
+//! Where the shim is reached: the URL that a WSDL names, and its namespace. A client follows it with
+//! a password, so nobody who sends a request can choose it.
 
 use std::net::Ipv6Addr;
 
@@ -10,7 +11,7 @@ use http::request::Parts;
 use super::fault::Fault;
 use super::query::{Query, QueryFault, Services};
 use super::reply;
-use crate::rest::Shim;
+use crate::rest::{Settings, Shim};
 
 /// The URL of a request.
 #[derive(Debug)]
@@ -34,16 +35,21 @@ impl Endpoint {
     }
 }
 
-/// Refused where nothing says which host was meant.
+/// Refused where it is not said which host is meant.
 impl FromRequestParts<Shim> for Endpoint {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shim: &Shim) -> Result<Self, Response> {
-        let origin = if let Some(url) = &shim.settings.public_url {
+        let Settings { public_url, hosts, address, .. } = &*shim.settings;
+        let origin = if let Some(url) = public_url {
             url.clone()
         } else {
             let refused = || reply::before_reading(&parts.headers).fault(&Fault::no_host());
-            format!("http://{}", host(parts).ok_or_else(refused)?)
+            let asked = host(parts).ok_or_else(refused)?;
+            match hosts.iter().find(|known| known.eq_ignore_ascii_case(asked)) {
+                Some(known) => format!("http://{known}"),
+                None => format!("http://{address}"),
+            }
         };
         let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let query = parts.uri.query().unwrap_or_default().to_owned();

@@ -24,9 +24,13 @@ const SOAP_1_2: &str = "http://www.w3.org/2003/05/soap-envelope";
 type Case = (Box<dyn Fn() -> Status + Send + Sync>, u16, &'static str, &'static str);
 
 fn good() -> World {
+    making().start()
+}
+
+fn making() -> Fake {
     let token = IssuedToken { token: None, secret: "asdf3hjklp5iuytre".to_owned() };
     let made = CreateTokenResponse { token: Some(token), refresh_token: None };
-    Fake { create: Box::new(move || Ok(made.clone())), ..Fake::default() }.start()
+    Fake { create: Box::new(move || Ok(made.clone())), ..Fake::default() }
 }
 
 fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> World {
@@ -135,7 +139,8 @@ async fn fails_where_the_server_promised_more() {
 
 #[tokio::test]
 async fn f3_goes_by_the_request_line_before_the_header() {
-    let world = good();
+    let settings = Settings { hosts: vec!["h2.example".to_owned()], ..Settings::default() };
+    let world = Fake { settings, ..making() }.start();
     let get = |uri: &str| Request::get(format!("{uri}?wsdl&services={ADMIN}"));
     let location = |host: &str| format!("location=\"http://{host}/soap?services={ADMIN}\"");
     for request in
