@@ -7,9 +7,10 @@ mod dialect;
 mod m20261122_000001_first;
 mod m20261122_000002_lockout;
 mod m20261129_000003_parents;
+mod m20261129_000004_live_tokens;
 
 /// The version of the tables that this program makes: how many migrations there are.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Brings the tables up to date. Takes no lock: run it in a transaction that has one.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_first::Migration),
             Box::new(m20261122_000002_lockout::Migration),
             Box::new(m20261129_000003_parents::Migration),
+            Box::new(m20261129_000004_live_tokens::Migration),
         ]
     }
 }

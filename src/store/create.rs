@@ -197,7 +197,12 @@ async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, spared: Spared<
         .add(token::Column::Profile.eq(sample.profile.as_str()))
         // Refresh tokens of the profile end with their grants.
         .add(token::Column::Kind.eq(token_kind_word(sample.kind)));
-    let live = count_live_tokens(write, fits.clone()).await?;
+    // Those without an end, and those whose end is to come: each is a range of an index, and what
+    // has expired is in neither.
+    let endless = fits.clone().add(token::Column::ExpiresAt.is_null());
+    let ending = fits.clone().add(token::Column::ExpiresAt.gt(write.at().micros()));
+    let live = count_live_tokens(write, endless).await?;
+    let live = live.saturating_add(count_live_tokens(write, ending).await?);
     let over = live.saturating_sub(most);
     if over == 0 {
         return Ok(());

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::default_trait_access, reason = "a request's name is that of its call")]
 
+mod abuse;
 mod at_once;
 mod audit;
 mod authorize;

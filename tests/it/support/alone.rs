@@ -46,8 +46,13 @@ pub(crate) struct Log {
 /// Runs the test named `test` in a process of its own, which comes to this very line and goes on
 /// behind it: `let Some(log) = alone("reads::does_this") else { return };`.
 pub(crate) fn alone(test: &str) -> Option<Arc<Log>> {
+    is_alone(test).then(|| Arc::clone(LOG.get_or_init(listen)))
+}
+
+/// The same without a log, for what is measured: `if !is_alone("reads::does_this") { return }`.
+pub(crate) fn is_alone(test: &str) -> bool {
     if std::env::var(CHILD).is_ok_and(|name| name == test) {
-        return Some(Arc::clone(LOG.get_or_init(listen)));
+        return true;
     }
     let output = Command::new(std::env::current_exe().expect("this binary"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -59,7 +64,7 @@ pub(crate) fn alone(test: &str) -> Option<Arc<Log>> {
     let cause = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{test}:\n{said}\n{cause}");
     assert!(said.contains("1 passed"), "there is no test {test}:\n{said}");
-    None
+    false
 }
 
 /// The level at which the driver tells of statements: only to a test that is alone.
