@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokend::config::Settings;
 use tokend::pb::{self, DenyReason, ErrorReason};
 use tonic::Code;
 
@@ -13,11 +14,16 @@ use crate::support::{Verdict, World};
 const UNKNOWN: Verdict = Verdict::Deny(DenyReason::UnknownToken);
 
 /// A world whose first housekeeping is over: the next comes after half a minute.
-async fn quiet(log: &Log) -> World {
+pub(crate) async fn quiet(log: &Log) -> World {
+    quiet_with(log, |_| {}).await
+}
+
+/// The same with settings that a test changes.
+pub(crate) async fn quiet_with(log: &Log, change: impl FnOnce(&mut Settings)) -> World {
     // The first world of a process makes the files of all.
     World::start().await.stop().await;
     let from = log.count();
-    let world = World::start().await;
+    let world = World::with(change).await;
     log.wait_until(|statements| is_over(&statements[from..])).await;
     world
 }

@@ -2,3 +2,11 @@
 
 mod cpu;
 mod dead_rows;
+mod forged;
+mod framing;
+mod guesses;
+mod kinds;
+mod own_keys;
+mod passwords;
+mod paths;
+mod raw;
