@@ -140,6 +140,9 @@ async fn denies(world: &World, blow: Blow, tokens: &[(String, Session)]) {
         assert_eq!(caller.is_err(), blow.ends_tokens(), "{blow:?}: {kind}");
         let minted = session.draft("personal").make().await;
         assert!(minted.is_err(), "{blow:?}: {kind} made another");
+        if blow.ends_tokens() {
+            is_refused_by_every_dialect(world, &session.operation).await;
+        }
         if session.refresh.is_empty() {
             continue;
         }
@@ -155,6 +158,29 @@ async fn denies(world: &World, blow: Blow, tokens: &[(String, Session)]) {
                 "{blow:?}: {kind}"
             ),
         }
+    }
+}
+
+/// Shows a secret wherever a dialect takes a bearer.
+async fn is_refused_by_every_dialect(world: &World, secret: &str) {
+    let json = |method, path| {
+        let request = world.http().request(method, path).header("content-type", "application/json");
+        request.header("authorization", &format!("Bearer {secret}"))
+    };
+    let revoke = "/V1/integration/customer/revoke-customer-token";
+    for (request, case) in [
+        (json("GET", "/v1/access-tokens"), "epilot's list"),
+        (json("POST", "/v1/access-tokens").body(r#"{"name":"another"}"#), "epilot's token"),
+        (json("DELETE", "/v1/access-tokens/api_012345678901234567890"), "epilot's end"),
+        (json("POST", "/").body(r#"{"operation":"user_info"}"#), "HarperDB's user"),
+        (
+            json("POST", "/").body(r#"{"operation":"refresh_operation_token"}"#),
+            "HarperDB's refresh",
+        ),
+        (json("POST", revoke), "Magento's end"),
+    ] {
+        let answer = request.send().await;
+        assert_eq!(answer.status, 401, "{case}: {answer}");
     }
 }
 

@@ -24,6 +24,7 @@ mod deploy;
 mod disk_full;
 mod first_start;
 mod fleet;
+mod forged_keys;
 mod output;
 mod own_files;
 mod readme;

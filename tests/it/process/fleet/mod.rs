@@ -20,11 +20,14 @@ mod cases;
 pub(in crate::process) mod chance;
 mod distance;
 mod faults;
+mod keys_in_use;
 mod killed;
 mod ledger;
 mod outage;
 mod probes;
 mod proxy;
+mod read_only;
+mod refresh_races;
 mod restarts;
 mod rounds;
 mod strict;
@@ -46,7 +49,7 @@ fn time(short: Duration) -> Duration {
 }
 
 /// Whether somebody waits for figures.
-fn is_long() -> bool {
+pub(super) fn is_long() -> bool {
     std::env::var_os(LONG).is_some()
 }
 
