@@ -39,6 +39,7 @@ mod replicas;
 mod rest;
 mod revoke;
 mod secrets;
+mod security_paper;
 mod service;
 mod sign_in;
 mod standby;

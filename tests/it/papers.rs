@@ -27,7 +27,13 @@ fn paths(paper: &str) -> Vec<PathBuf> {
 #[test]
 fn name_only_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in ["README.md", "CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md"] {
+    for name in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/ARCHITECTURE.md",
+        "docs/OPERATIONS.md",
+        "docs/SECURITY.md",
+    ] {
         let paper = std::fs::read_to_string(root.join(name)).unwrap();
         // Fences would shift the pairs.
         let paths = paths(&paper.replace("```", ""));

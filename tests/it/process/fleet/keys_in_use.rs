@@ -202,7 +202,10 @@ async fn fail_no_check_while_they_are_replaced() {
     let rotate = async |profile: &'static str, upstream: &Upstream| {
         let request = pb::RotateSigningKeyRequest { profile: profile.to_owned(), skip_wait: false };
         let request = by(&busy.bearer, request);
-        timeout(PATIENCE, upstream.keys.clone().rotate_signing_key(request)).await.unwrap().unwrap();
+        timeout(PATIENCE, upstream.keys.clone().rotate_signing_key(request))
+            .await
+            .unwrap()
+            .unwrap();
     };
     busy.repeat(rotate).await;
     assert_eq!(busy.stop().await, [""; 0]);
@@ -227,7 +230,10 @@ async fn end_all_that_they_signed_once_they_are_retired() {
         busy.load.ends.lock().unwrap().insert(key_id.clone(), end);
         let request = pb::RetireSigningKeyRequest { key_id: key_id.clone(), skip_wait: false };
         let request = by(&busy.bearer, request);
-        timeout(PATIENCE, upstream.keys.clone().retire_signing_key(request)).await.unwrap().unwrap();
+        timeout(PATIENCE, upstream.keys.clone().retire_signing_key(request))
+            .await
+            .unwrap()
+            .unwrap();
         let end = End { done: Some(Instant::now()), ..end };
         busy.load.ends.lock().unwrap().insert(key_id, end);
     };
