@@ -212,16 +212,7 @@ impl Clocked<'_> {
                 },
             };
             talk.as_mut().graceful_shutdown();
-            match close {
-                None => drop(talk.await),
-                Some(time) => {
-                    // A client that never reads would hold it open for ever.
-                    if timeout(time, talk).await.is_err() {
-                        debug!("a connection did not close; it is cut");
-                    }
-                }
-            }
-            return;
+            return close_within(talk, close).await;
         }
     }
 
@@ -261,6 +252,15 @@ impl Clocked<'_> {
             next = next.min(idle);
         }
         Due::Later(next)
+    }
+}
+
+/// Waits for a connection to close, at most so long.
+async fn close_within(talk: impl Future, time: Option<Duration>) {
+    let Some(time) = time else { return drop(talk.await) };
+    // A client that never reads would hold it open for ever.
+    if timeout(time, talk).await.is_err() {
+        debug!("a connection did not close; it is cut");
     }
 }
 

@@ -19,7 +19,7 @@ struct Layer {
     crates: &'static str,
 }
 
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer {
         name: "domain",
         modules: &[],

@@ -328,7 +328,7 @@ rows! { "magento";
     }
 
     F1 |row| { facts::lives_for_ever(row).await; }
-    F2 |row| { facts::has_equal_paths(row).await; }
+    F2 |row| { Box::pin(facts::has_equal_paths(row)).await; }
     F3 |row| { facts::judges_in_order(row).await; }
     F4 |row| { facts::answers_json(row).await; }
     F5 |row| { facts::answers_xml(row).await; }
