@@ -5,17 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait as _};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait as _, IntoActiveModel as _};
 use tokio::time::Instant;
 
-use super::entity::change_head;
+use super::entity::meta;
 use super::{SeaStore, changes};
 use crate::domain::clock::Timestamp;
+use crate::domain::random::Random as _;
 use crate::domain::store::{Answer, Change, Mark, StoreError};
 
 /// A commit of so long ago says enough about whether the next one will do.
 const RECENT: Duration = Duration::from_secs(5);
+
+/// The row of `meta` that is written to see whether the database takes writes.
+const PROBE: &str = "write_probe";
 
 /// What the commits of this process came to.
 #[derive(Debug, Default)]
@@ -26,7 +30,8 @@ pub(super) struct Commits {
 
 #[derive(Debug, Default)]
 struct Last {
-    // When the last commit was acknowledged; `None`: one has failed since.
+    // When the last commit was acknowledged; `None`: another transaction has begun since, which has
+    // failed or is under way.
     at: Option<Instant>,
     // The newest change of the last commit that appended any.
     mark: Option<Mark>,
@@ -37,6 +42,11 @@ impl Commits {
     /// had it is not to be used again.
     pub(super) fn take_doubt(&self) -> bool {
         self.doubtful.swap(false, Ordering::AcqRel)
+    }
+
+    /// Notes that a transaction begins that will write.
+    pub(super) fn begun(&self) {
+        self.last().at = None;
     }
 
     fn succeeded(&self) {
@@ -118,16 +128,22 @@ pub(super) async fn append_barrier(store: &SeaStore, at: Timestamp) -> Answer<Ma
     Ok(mark)
 }
 
-/// Answers where the database takes writes: by a commit of a moment ago, or by one more, which
-/// changes nothing.
+/// Answers where the database takes writes: by a commit of a moment ago, or by one more, of a value
+/// that nobody reads.
 pub(super) async fn check_writable(store: &SeaStore) -> Answer<()> {
     if store.commits.is_recent() {
         return Ok(());
     }
+    // Another value each time: SQLite writes no page that stays as it is.
+    let mut bytes = [0; 8];
+    store.random.fill(&mut bytes).map_err(|error| StoreError::Unavailable(error.into()))?;
+    let row = meta::Model { name: PROBE.to_owned(), value: changes::hex(&bytes) };
+    let replace =
+        OnConflict::column(meta::Column::Name).update_column(meta::Column::Value).to_owned();
     let transaction = store.begin().await?;
-    change_head::Entity::update_many()
-        .col_expr(change_head::Column::MaxLeaseMs, Expr::col(change_head::Column::MaxLeaseMs))
-        .exec(&transaction)
+    meta::Entity::insert(row.into_active_model())
+        .on_conflict(replace)
+        .exec_without_returning(&transaction)
         .await?;
     store.commit(transaction).await
 }

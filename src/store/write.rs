@@ -38,6 +38,7 @@ pub(super) struct Ended<'a, T> {
 impl SeaStore {
     /// Begins to write by nobody's order: what can need no proof and appends no change.
     pub(super) async fn begin(&self) -> Answer<DatabaseTransaction> {
+        self.commits.begun();
         Ok(self.writers.begin_with_options(self.engine.write_options()).await?)
     }
 

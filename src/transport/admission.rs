@@ -47,6 +47,9 @@ struct Open {
     by_id: HashMap<u64, Arc<Connection>>,
 }
 
+const CLOSED: &str = "tokend_connections_closed_total";
+const REFUSED: &str = "tokend_connections_refused_total";
+
 /// Why there is no place for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -78,6 +81,12 @@ impl Admission {
     #[must_use]
     pub fn new(listener: &'static str, limits: AdmissionLimits, memory: RequestMemory) -> Self {
         let gauge = metrics::gauge!("tokend_connections", "listener" => listener);
+        // So that they are there to be watched before anything was closed.
+        for full in [Full::Address, Full::Listener] {
+            for metric in [CLOSED, REFUSED] {
+                count(metric, listener, full, 0);
+            }
+        }
         Self(Arc::new(Inner { listener, limits, memory, open: Mutex::default(), gauge }))
     }
 
@@ -96,10 +105,10 @@ impl Admission {
         let connection = Arc::new(Connection::new(peer, is_exempt(peer.ip(), &limits.trusted)));
         let mut open = self.lock();
         let outcome = open.make_place(&connection, limits, |reason| {
-            count("tokend_connections_closed_total", listener, reason);
+            count(CLOSED, listener, reason, 1);
         });
         if let Err(full) = outcome {
-            count("tokend_connections_refused_total", listener, full);
+            count(REFUSED, listener, full, 1);
             return Err(full);
         }
         let id = open.next;
@@ -178,8 +187,8 @@ impl Drop for Permit {
     }
 }
 
-fn count(metric: &'static str, listener: &'static str, full: Full) {
-    metrics::counter!(metric, "listener" => listener, "reason" => full.name()).increment(1);
+fn count(metric: &'static str, listener: &'static str, full: Full, by: u64) {
+    metrics::counter!(metric, "listener" => listener, "reason" => full.name()).increment(by);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is read by eye")]

@@ -226,6 +226,11 @@ impl RequestError {
     }
 }
 
+/// Shows the count of those before there is one.
+pub(super) fn show_refused() {
+    metrics::counter!("tokend_requests_refused_total", "reason" => "late").increment(0);
+}
+
 /// Counts a request that was not read to its end.
 pub(super) fn count_refused(reason: &'static str) {
     metrics::counter!("tokend_requests_refused_total", "reason" => reason).increment(1);

@@ -37,6 +37,8 @@ pub struct Connection {
     /// Bytes of its requests that are held. Changed under the lock of the memory alone.
     pub(super) held: AtomicUsize,
     pub(super) held_by_streams: AtomicUsize,
+    /// Whether a request has come by it.
+    asked: AtomicBool,
     head: Head,
 }
 
@@ -72,6 +74,7 @@ impl Connection {
             streams: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             held_by_streams: AtomicUsize::new(0),
+            asked: AtomicBool::new(false),
             head: Head {
                 began: AtomicU64::new(1),
                 greeting: AtomicUsize::new(0),
@@ -100,6 +103,7 @@ impl Connection {
     #[must_use]
     pub fn open_call(self: &Arc<Self>, now: Instant) -> OpenCall {
         self.touch(now);
+        self.asked.store(true, Relaxed);
         let generation = self.generation.load(Relaxed) % GENERATIONS;
         if let Some(calls) = self.calls.get(generation) {
             calls.fetch_add(1, Relaxed);
@@ -185,6 +189,7 @@ impl Connection {
 
     /// The head of a request was read.
     pub fn begin_request(&self, version: Version) {
+        self.asked.store(true, Relaxed);
         let head = &self.head;
         head.began.store(0, Relaxed);
         if version < Version::HTTP_2 {
@@ -212,9 +217,9 @@ impl Connection {
         }
     }
 
-    /// Whether it has not spoken yet: no request has begun, and no greeting was read.
+    /// Whether no request has come by it yet.
     pub(super) fn is_new(&self) -> bool {
-        self.head.began.load(Relaxed) == 1
+        !self.asked.load(Relaxed)
     }
 
     /// When the head began that is awaited; `None`: none did.

@@ -18,7 +18,9 @@ const BUSY: (Code, ErrorReason) = (Code::ResourceExhausted, ErrorReason::Busy);
 /// Callers name their clients, nobody is locked, and all may call at once.
 fn settings(settings: &mut Settings) {
     settings.grpc.trusted_peers = vec!["127.0.0.0/8".parse().unwrap()];
+    // All of them come by one connection.
     settings.grpc.max_concurrent_streams = 2000;
+    settings.limits.request_memory = 256 << 20;
     settings.sign_in.lockout.failures = 1_000_000;
     settings.passwords.queue_wait = Duration::from_mins(1);
 }

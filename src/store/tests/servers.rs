@@ -273,7 +273,7 @@ async fn finds_its_way_past_connections_that_stall() {
     bed.changes_from(Seq(1)).await.unwrap();
     bed.find_user(user).await.unwrap();
     // Given back: else the next call would make a connection, which the proxy lets through.
-    while bed.connections().iter().any(|pool| pool.busy > 0) {
+    while bed.connections().iter().any(|pool| pool.sort != "tail" && pool.busy > 0) {
         yield_now().await;
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn own_keys(world: &World) -> OwnKeys {
         }
     });
     let rows: Vec<_> = rows.collect();
-    let ring = KeyRing::open(&rows, &MasterKey::parse(&master).unwrap(), Seq(1)).unwrap();
+    let ring = KeyRing::open(&rows, &MasterKey::parse(master.trim_end()).unwrap(), Seq(1)).unwrap();
     link.close().await.unwrap();
     OwnKeys(ring)
 }

@@ -49,7 +49,7 @@ fn says_little_and_nothing_of_migrations() {
     let place = Place::new();
     let ended = place.serve().stop();
     let lines: Vec<_> = ended.stderr.iter().map(|line| line.contains("tokend::")).collect();
-    assert_eq!(lines, [true; 4], "{ended:#?}");
+    assert_eq!(lines, [true; 5], "{ended:#?}");
 }
 
 #[test]

@@ -22,10 +22,11 @@ const STATEMENTS: &str = "sqlx::query";
 /// Statements that are of no call: the tail's, which is read all the time where there may be other
 /// replicas; uses, written from time to time; the check of a connection that is given back; what
 /// sets up a new one. And where transactions begin and end, for none of them is told from another.
-const BACKGROUND: [&str; 8] = [
+const BACKGROUND: [&str; 9] = [
     " FROM change_head AS head LEFT JOIN (",
     "=UPDATE \"tokens\" SET \"last_used_at\" ",
     "=SELECT 4207 AS answer, ",
+    "=PRAGMA synchronous = FULL ",
     "=SELECT pg_is_in_recovery() ",
     "@@GLOBAL.innodb_flush_log_at_trx_commit",
     "=SET ",
