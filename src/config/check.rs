@@ -133,10 +133,10 @@ impl Limits {
     fn check(&self, faults: &mut Faults, max_request_bytes: usize) {
         let Self { connections_per_address, request_memory, body_timeout } = self;
         within(faults, "limits.connections_per_address", *connections_per_address, 1..=1_000_000);
-        // A connection has an eighth of it, in which its longest message must fit, with what
+        // A connection has a sixteenth of it, in which its longest message must fit, with what
         // stands before it.
         let least =
-            max_request_bytes.max(LARGEST_MESSAGE).saturating_add(64 << 10).saturating_mul(8);
+            max_request_bytes.max(LARGEST_MESSAGE).saturating_add(64 << 10).saturating_mul(16);
         if *request_memory < least {
             let text = format!("must be {}KiB at least, for the largest message", least >> 10);
             faults.add("limits.request_memory", text);

@@ -196,7 +196,7 @@ pub struct Limits {
     /// `grpc.trusted_peers`, `rest.trusted_proxies`, `127.0.0.1` and `::1` have no such limit.
     pub connections_per_address: usize,
     /// How much memory requests may hold until they are answered. One address has a quarter of it,
-    /// one connection an eighth.
+    /// one connection a sixteenth.
     #[serde(with = "text::size")]
     pub request_memory: usize,
     /// How long the body of a request may take to arrive.
@@ -208,7 +208,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_per_address: 128,
-            request_memory: 16 << 20,
+            request_memory: 32 << 20,
             body_timeout: Duration::from_secs(10),
         }
     }

@@ -23,7 +23,7 @@ const HEADER_BYTES: usize = 32;
 
 /// One address has this part of the memory, and one connection this part.
 const ADDRESS_PART: usize = 4;
-const CONNECTION_PART: usize = 8;
+const CONNECTION_PART: usize = 16;
 
 /// Calls whose answers go on for as long as their clients want have this part of each share.
 const STREAMS_PART: usize = 4;
@@ -108,7 +108,7 @@ impl NoRoom {
 }
 
 impl RequestMemory {
-    /// Holds so many bytes for the process, a quarter of them for one address, an eighth for one
+    /// Holds so many bytes for the process, a quarter of them for one address, a sixteenth for one
     /// connection.
     #[must_use]
     pub fn new(most: usize) -> Self {

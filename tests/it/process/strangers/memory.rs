@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use h2::client::{ResponseFuture, SendRequest};
 use tokio::task::JoinSet;
 
-use super::{Attacked, STRANGER, THIS_MACHINE, connect};
+use super::{Attacked, MOST, STRANGER, THIS_MACHINE, connect};
 
 /// As many calls as a connection may have open.
 const STREAMS: usize = 200;
@@ -120,9 +120,11 @@ async fn begin_all(attacked: &Attacked, from: [u8; 4], connections: usize, lengt
             }
         })
         .await;
-        attacked.holds_little();
+        // Twice as many calls as the bound is for, or five times, may take half as much again.
+        let most = if connections > 6 { MOST + MOST / 2 } else { MOST };
+        attacked.holds_at_most(most);
         attacked.serves_others().await;
-        attacked.holds_little();
+        attacked.holds_at_most(most);
         drop(strangers);
     }
 }
