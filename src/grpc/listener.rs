@@ -154,7 +154,9 @@ async fn serve_on_cores<S: Served, M: Fn(Peer) -> S>(
 where
     S::Future: Send,
 {
-    let stop = shutdown.clone();
+    let stop = shutdown.child_token();
+    // The threads are not of this future: without a word they would go on when it is dropped.
+    let _stop_on_drop = stop.clone().drop_guard();
     let serve_one = move |source| serve_connections(source, make(), limits, stop.clone());
     cores::serve(incoming, cores, shutdown, serve_one).await
 }

@@ -133,6 +133,16 @@ impl<DB: Database> Pools<DB> {
     }
 }
 
+/// Closes the connection that was kept: given back to a pool that ends with its runtime it might
+/// stay open.
+impl<DB: Database> Drop for Pools<DB> {
+    fn drop(&mut self) {
+        if let Some((connection, _)) = self.kept().take() {
+            drop(connection.detach());
+        }
+    }
+}
+
 /// A connection of the tail. One that was left midway would keep its place until its server
 /// answered, or for ever: dropped, it is closed.
 pub(super) struct Whole<DB: Database> {
