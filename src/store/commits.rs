@@ -30,8 +30,7 @@ pub(super) struct Commits {
 
 #[derive(Debug, Default)]
 struct Last {
-    // When the last commit was acknowledged; `None`: another transaction has begun since, which has
-    // failed or is under way.
+    // When the last write was acknowledged; `None`: another transaction has begun since.
     at: Option<Instant>,
     // The newest change of the last commit that appended any.
     mark: Option<Mark>,
@@ -49,7 +48,9 @@ impl Commits {
         self.last().at = None;
     }
 
-    fn succeeded(&self) {
+    /// Notes that something was written and committed. A commit of nothing says nothing: SQLite
+    /// answers it though its disk is full.
+    pub(super) fn wrote(&self) {
         self.last().at = Some(Instant::now());
     }
 
@@ -88,10 +89,7 @@ impl SeaStore {
     /// Commits. What an error leaves is not known, and it says so.
     pub(super) async fn commit(&self, transaction: DatabaseTransaction) -> Answer<()> {
         match transaction.commit().await {
-            Ok(()) => {
-                self.commits.succeeded();
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(error) => {
                 self.commits.failed();
                 Err(StoreError::Unavailable(Box::new(Unknown(error))))
@@ -123,6 +121,7 @@ pub(super) async fn append_barrier(store: &SeaStore, at: Timestamp) -> Answer<Ma
     let transaction = store.begin().await?;
     let marks = changes::append(store, &transaction, vec![(&Change::Barrier, at)]).await?;
     store.commit(transaction).await?;
+    store.commits.wrote();
     let mark = marks.last().copied().ok_or_else(|| super::convert::broken("changes"))?;
     store.commits.note(mark);
     Ok(mark)
@@ -145,7 +144,9 @@ pub(super) async fn check_writable(store: &SeaStore) -> Answer<()> {
         .on_conflict(replace)
         .exec_without_returning(&transaction)
         .await?;
-    store.commit(transaction).await
+    store.commit(transaction).await?;
+    store.commits.wrote();
+    Ok(())
 }
 
 #[derive(Debug, thiserror::Error)]

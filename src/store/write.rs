@@ -159,6 +159,7 @@ impl<'a> Write<'a> {
         let marks = changes::append(store, &transaction, noted).await?;
         if any_done || !marks.is_empty() {
             store.commit(transaction).await?;
+            store.commits.wrote();
         } else {
             store.roll_back(transaction).await?;
         }
