@@ -125,7 +125,10 @@ async fn sign_in(client: &reqwest::Client, base: &str) -> Result<(), String> {
     let request = client.post(format!("{base}/tokens")).basic_auth("admin", password);
     match request.send().await {
         Ok(answer) if answer.status() == 201 => Ok(()),
-        Ok(answer) => Err(answer.status().to_string()),
+        Ok(answer) => {
+            let status = answer.status();
+            Err(format!("{status}: {}", answer.text().await.unwrap_or_default()))
+        }
         Err(error) => Err(format!("{error:?}")),
     }
 }
@@ -136,6 +139,10 @@ async fn call_by_http(
     way: Arc<Way>,
 ) {
     let mut at = 0;
+    // A proxy that has just started has looked at no server yet.
+    while world.goes_on() && sign_in(&client, &bases[at]).await.is_err() {
+        tokio::task::yield_now().await;
+    }
     while world.goes_on() {
         at = if bases.len() == 1 { 0 } else { world.next(at) };
         way.note(sign_in(&client, &bases[at]).await);
