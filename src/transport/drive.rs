@@ -30,6 +30,11 @@ const GREETING_BYTES: usize = 24;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
+/// The window that a connection needs for each call that it may have open at once. h2 counts up to
+/// 256 bytes for a short message that waits to be read, and ends the connection where they come to
+/// more than half of its window: so many calls would be lost at once.
+const WINDOW_OF_CALL: u32 = 512;
+
 /// How much of an answer waits in a stream of HTTP/2 for its peer to take it.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -281,7 +286,9 @@ fn builder(bounds: &Bounds) -> Builder<TokioExecutor> {
         .keep_alive_interval(bounds.keepalive_interval)
         .keep_alive_timeout(bounds.keepalive_timeout)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(
+            CONNECTION_WINDOW.max(bounds.streams.saturating_mul(WINDOW_OF_CALL)),
+        )
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(RESET_STREAMS)
         .max_local_error_reset_streams(RESET_BY_US);
