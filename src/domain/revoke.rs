@@ -11,20 +11,13 @@ use super::error::Error;
 use super::format::jwt::Claims;
 use super::genuine::{Genuine, Unrecognised};
 use super::identity::{User, UserId};
-use super::store::{JtiRevocation, Order, Revoked};
-use super::token::{Grant, GrantId, Secret, Token, TokenId, TokenKind};
+use super::store::{JtiRevocation, Order, Owned, Revoked, TokenName};
+use super::token::{GrantId, Secret, Token, TokenId, TokenKind};
 
 const REVOKE: &str = "token:revoke";
 
 /// How many JWTs of one grant are revoked one by one at most.
 const MOST_PER_GRANT: u32 = 1000;
-
-/// What a revocation found.
-struct Found {
-    token: Token,
-    grant: Grant,
-    owner: User,
-}
 
 /// What was ended.
 struct Ended {
@@ -102,9 +95,8 @@ impl Core {
             }
             Err(Unrecognised::Forged | Unrecognised::UnknownKey) => Err(Error::TokenNotFound),
             Ok(Genuine::Opaque(digest)) => {
-                let row = self.store.find_token_by_digest(digest).await?;
-                let (token, _) = row.ok_or(Error::TokenNotFound)?;
-                let found = self.find(&token.id).await?.ok_or(Error::TokenNotFound)?;
+                let found = self.store.find_owned(TokenName::Digest(digest)).await?;
+                let found = found.ok_or(Error::TokenNotFound)?;
                 self.revoke_found(origin, caller.as_ref(), found, (guard, wait)).await
             }
             Ok(Genuine::Jwt(jwt, profile)) => {
@@ -124,7 +116,8 @@ impl Core {
     ) -> Result<Ended, Error> {
         let id = read_id(id)?;
         let caller = self.caller(origin).await?;
-        let found = self.find(&id.ok_or(Error::TokenNotFound)?).await?;
+        let id = id.ok_or(Error::TokenNotFound)?;
+        let found = self.store.find_owned(TokenName::Id(&id)).await?;
         let found = found.ok_or(Error::TokenNotFound)?;
         self.revoke_found(origin, Some(&caller), found, (guard, wait)).await
     }
@@ -133,23 +126,20 @@ impl Core {
         &self,
         origin: &Origin,
         caller: Option<&Caller>,
-        found: Found,
+        found: Owned,
         (guard, wait): (&str, Wait),
     ) -> Result<Ended, Error> {
-        let Found { token, grant, owner } = found;
+        let Owned { token, grant, owner } = found;
         if !guard.is_empty() && guard != token.profile.as_str() {
             return Err(Error::TokenNotFound);
         }
         let order = self.order_to_revoke(origin, caller, &owner, (&token.id, "token.revoke"))?;
         let by = if token.digest.is_some() { By::Row } else { By::Jti(token.expires_at) };
         let revoked = self.end((token.kind, &token.id, grant.id), by, (order, wait)).await?;
-        count_revoked(revoked.count);
-        let now = self.find(&token.id).await?;
-        let view = match now {
-            Some(now) => Some(self.view_of(&now.owner, now.token, &now.grant).await?),
-            None => None,
-        };
-        Ok(Ended { token: view, count: revoked.count })
+        let Revoked { token: now, grant_end, count } = revoked;
+        count_revoked(count);
+        let view = self.view_of(&owner, now.unwrap_or(token), grant_end).await?;
+        Ok(Ended { token: Some(view), count })
     }
 
     async fn revoke_jwt(
@@ -173,13 +163,10 @@ impl Core {
         }
         let by = By::Jti(claims.expires_at);
         let revoked = self.end((claims.kind, &claims.id, claims.grant), by, (order, wait)).await?;
-        let Revoked { token, count } = revoked;
+        let Revoked { token, grant_end, count } = revoked;
         count_revoked(count);
         let token = match token {
-            Some(token) => match self.find(&token.id).await? {
-                Some(now) => Some(self.view_of(&now.owner, now.token, &now.grant).await?),
-                None => None,
-            },
+            Some(token) => Some(self.view_of(&owner, token, grant_end).await?),
             None => None,
         };
         Ok(Ended { token, count })
@@ -198,7 +185,7 @@ impl Core {
                 let (store, id) = (Arc::clone(&self.store), id.clone());
                 let ended = self
                     .knowledge
-                    .commit(wait, async move { store.revoke_token(&id, &order).await });
+                    .commit(wait, async move { store.revoke_token(&id, grant, &order).await });
                 ended.await.map_err(unseen)?.ok_or(Error::TokenNotFound)
             }
             (TokenKind::Operation, By::Jti(until)) => {
@@ -299,21 +286,15 @@ impl Core {
         Ok(self.order(caller, origin, Intent::new(action, &owner.realm, token, needs)))
     }
 
-    async fn find(&self, id: &TokenId) -> Result<Option<Found>, Error> {
-        let Some((token, grant)) = self.store.find_token(id).await? else { return Ok(None) };
-        let Some(owner) = self.store.find_user(token.user).await? else { return Ok(None) };
-        Ok(Some(Found { token, grant, owner }))
-    }
-
     async fn view_of(
         &self,
         owner: &User,
         mut token: Token,
-        grant: &Grant,
+        grant_end: Option<Timestamp>,
     ) -> Result<TokenView, Error> {
         let view = self.knowledge.view().await?;
-        let state = token.state(grant.revoked_at, self.now());
-        token.revoked_at = token.revoked_at.or(grant.revoked_at);
+        let state = token.state(grant_end, self.now());
+        token.revoked_at = token.revoked_at.or(grant_end);
         self.token_view(&view, owner, token, state).await
     }
 
@@ -326,11 +307,12 @@ impl Core {
         let id = read_id(id)?;
         let caller = self.caller(origin).await?;
         let id = id.ok_or(Error::TokenNotFound)?;
-        let Found { token, grant, owner } = self.find(&id).await?.ok_or(Error::TokenNotFound)?;
+        let found = self.store.find_owned(TokenName::Id(&id)).await?;
+        let Owned { token, grant, owner } = found.ok_or(Error::TokenNotFound)?;
         if !caller.presents(&id) && !caller.owns_or_may(&owner, "token:read") {
             return Err(Error::TokenNotFound);
         }
-        self.view_of(&owner, token, &grant).await
+        self.view_of(&owner, token, grant.revoked_at).await
     }
 }
 

@@ -59,12 +59,6 @@ impl Commits {
         self.last().at = None;
     }
 
-    /// Takes the last commit for one of long ago.
-    #[cfg(test)]
-    pub(super) fn forget(&self) {
-        self.last().at = None;
-    }
-
     fn is_recent(&self) -> bool {
         self.last().at.is_some_and(|at| at.elapsed() < RECENT)
     }

@@ -26,10 +26,12 @@ use crate::domain::store::{Answer, Change, GrantChange};
 use crate::domain::token::{Grant, Token, TokenKind};
 
 /// What ended.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Ended {
-    /// How many grants.
-    pub(super) grants: usize,
+    /// The grants.
+    pub(super) grants: Vec<String>,
+    /// Those of them that `revocations` tells of.
+    pub(super) noted: Vec<String>,
     /// How many tokens with a row that were alive.
     pub(super) tokens: u32,
 }
@@ -62,8 +64,7 @@ pub(super) async fn end(write: &mut Write<'_>, roots: Vec<grant::Model>) -> Answ
             .exec(write.on())
             .await?;
     }
-    let tokens = note_with(write, all, &contents).await?;
-    Ok(Ended { grants: ids.len(), tokens })
+    note_with(write, all, &contents).await
 }
 
 /// Notes the end of grants that nobody can make a token from any more.
@@ -73,13 +74,14 @@ pub(super) async fn note(write: &mut Write<'_>, ended: Vec<grant::Model>) -> Ans
     Ok(())
 }
 
-/// Notes the end of grants. Answers how many tokens of theirs were alive.
+/// Notes the end of grants.
 async fn note_with(
     write: &mut Write<'_>,
     ended: Vec<grant::Model>,
     contents: &BTreeMap<String, Contents>,
-) -> Answer<u32> {
+) -> Answer<Ended> {
     let at = write.at();
+    let grants = ended.iter().map(|row| row.id.clone()).collect();
     let mut rows = Vec::new();
     let mut alive = 0;
     for row in ended {
@@ -99,8 +101,9 @@ async fn note_with(
         };
         write.change(Change::Grant { id: grant.id, until, revoked: GrantChange::Revoked });
     }
+    let noted = rows.iter().map(|row: &revocation::Model| row.id.clone()).collect();
     insert_revocations(write, rows).await?;
-    Ok(u32::try_from(alive).unwrap_or(u32::MAX))
+    Ok(Ended { grants, noted, tokens: u32::try_from(alive).unwrap_or(u32::MAX) })
 }
 
 /// Ends live tokens of grants that live on: JWTs by their `jti`.
@@ -129,7 +132,10 @@ pub(super) async fn end_tokens(write: &mut Write<'_>, tokens: Vec<Token>) -> Ans
 }
 
 /// Keeps what was revoked, but for what is kept already.
-async fn insert_revocations(write: &Write<'_>, rows: Vec<revocation::Model>) -> Answer<()> {
+pub(super) async fn insert_revocations(
+    write: &Write<'_>,
+    rows: Vec<revocation::Model>,
+) -> Answer<()> {
     let key = [revocation::Column::Kind, revocation::Column::Id];
     Ok(insert_new::<revocation::ActiveModel>(write.on(), rows, &key).await?)
 }

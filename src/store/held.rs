@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 
-use super::changes::JTI;
+use super::changes::{GRANT, JTI};
 use super::convert::ACTIVE;
+use super::ending::Ended;
 use super::entity::{grant, revocation, token, user};
 use super::pieces::padded;
 use crate::domain::authority::Evidence;
+use crate::domain::clock::Timestamp;
 use crate::domain::identity::{Generation, Realm, Role, RoleId, RoleName, UserId};
 use crate::domain::store::{Answer, Proof, StoreError};
 use crate::domain::token::{GrantId, TokenId};
@@ -40,6 +42,14 @@ pub(super) struct Wanted {
     roles: WantedRoles,
     grants: BTreeSet<String>,
     tokens: BTreeSet<String>,
+    noted: Noted,
+}
+
+/// What `revocations` is asked for.
+#[derive(Debug, Default)]
+struct Noted {
+    jtis: BTreeSet<String>,
+    grants: BTreeSet<String>,
 }
 
 /// The rows, as they will be until the end of the transaction.
@@ -49,7 +59,8 @@ pub(super) struct Held {
     alone: BTreeMap<String, user::Model>,
     evidence: Evidence,
     grants: BTreeMap<String, grant::Model>,
-    revoked: BTreeSet<String>,
+    tokens: BTreeMap<String, token::Model>,
+    noted: Noted,
 }
 
 impl Wanted {
@@ -62,6 +73,7 @@ impl Wanted {
         }
         if let Some(token) = token {
             self.add_token(token);
+            self.noted.jtis.insert(token.to_string());
         }
         if let Some(authority) = authority {
             self.roles.add_caller(*user);
@@ -109,12 +121,20 @@ impl Wanted {
         self.tokens.insert(id.to_string());
     }
 
+    /// Adds a JWT, which may have no row, with all that a check of it asks for.
+    pub(super) fn add_jwt(&mut self, id: &TokenId, grant: GrantId) {
+        self.add_token(id);
+        self.add_grant(grant);
+        self.noted.jtis.insert(id.to_string());
+        self.noted.grants.insert(grant.to_string());
+    }
+
     /// Reads the rows and locks them: users first, then roles, grants and tokens, each sort in the
     /// order of their ids, so that nobody who does the same waits for one who waits for them.
     /// Grants and tokens are locked as is said; users and roles are shared, but for what is to be
     /// changed.
     pub(super) async fn hold(self, on: &DatabaseTransaction, lock: LockType) -> Answer<Held> {
-        let Self { users, roles, grants, tokens } = self;
+        let Self { users, roles, grants, tokens, noted } = self;
         let mut held = Held::default();
         for (hold, ids) in runs(users) {
             held.hold_users(on, ids, hold).await?;
@@ -130,8 +150,16 @@ impl Wanted {
             held.grants.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
         }
         for ids in at_once(tokens) {
-            held.revoked.extend(hold_tokens(on, ids, lock).await?);
+            let rows = token::Entity::find()
+                .filter(token::Column::Id.is_in(ids))
+                .order_by_asc(token::Column::Id)
+                .lock(lock)
+                .all(on)
+                .await?;
+            held.tokens.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
         }
+        // After the locks: whoever revokes one of these holds its grant.
+        held.noted = noted.read(on).await?;
         Ok(held)
     }
 }
@@ -160,7 +188,14 @@ impl Held {
             && grant.is_none_or(|row| {
                 row.is_some_and(|row| row.revoked_at.is_none() && row.generation == *generation)
             })
-            && token.as_ref().is_none_or(|token| !self.revoked.contains(&token.to_string()))
+            && token.as_ref().is_none_or(|token| !self.is_revoked(token))
+    }
+
+    /// Whether a token is revoked, with or without a row.
+    fn is_revoked(&self, token: &TokenId) -> bool {
+        let id = token.to_string();
+        let by_row = self.tokens.get(&id).is_some_and(|row| row.revoked_at.is_some());
+        by_row || self.noted.jtis.contains(&id)
     }
 
     /// Whether there is such a user.
@@ -191,6 +226,36 @@ impl Held {
     /// Finds a grant.
     pub(super) fn find_grant(&self, id: GrantId) -> Option<&grant::Model> {
         self.grants.get(&id.to_string())
+    }
+
+    /// Finds a token.
+    pub(super) fn find_token(&self, id: &TokenId) -> Option<&token::Model> {
+        self.tokens.get(&id.to_string())
+    }
+
+    /// Whether a check refuses a JWT that was asked for: it goes by these rows alone. That the token
+    /// or the grant has a row of its own which says so, or has none, is nothing to go by.
+    pub(super) fn refuses(&self, jti: &TokenId, grant: GrantId) -> bool {
+        self.noted.jtis.contains(&jti.to_string()) || self.noted.grants.contains(&grant.to_string())
+    }
+
+    /// Notes that this transaction has revoked a token, by its row or its `jti`.
+    pub(super) fn note_token(&mut self, id: &TokenId, at: Timestamp) {
+        let id = id.to_string();
+        if let Some(row) = self.tokens.get_mut(&id) {
+            row.revoked_at = Some(at.micros());
+        }
+        self.noted.jtis.insert(id);
+    }
+
+    /// Notes that this transaction has revoked grants, and which of them checks are told of.
+    pub(super) fn note_grants(&mut self, ended: &Ended, at: Timestamp) {
+        for id in &ended.grants {
+            if let Some(row) = self.grants.get_mut(id) {
+                row.revoked_at = Some(at.micros());
+            }
+        }
+        self.noted.grants.extend(ended.noted.iter().cloned());
     }
 
     async fn hold_users(
@@ -239,29 +304,44 @@ fn runs(ids: BTreeMap<String, Hold>) -> Vec<(Hold, Vec<String>)> {
     pieces.map(run).collect()
 }
 
-/// Answers those that are revoked, with or without a row.
-async fn hold_tokens(
-    on: &DatabaseTransaction,
-    ids: Vec<String>,
-    lock: LockType,
-) -> Answer<impl Iterator<Item = String>> {
-    let rows: Vec<(String, Option<i64>)> = token::Entity::find()
-        .select_only()
-        .columns([token::Column::Id, token::Column::RevokedAt])
-        .filter(token::Column::Id.is_in(ids.clone()))
-        .order_by_asc(token::Column::Id)
-        .lock(lock)
-        .into_tuple()
-        .all(on)
-        .await?;
-    let jtis: Vec<String> = revocation::Entity::find()
-        .select_only()
-        .column(revocation::Column::Id)
-        .filter(revocation::Column::Kind.eq(JTI))
-        .filter(revocation::Column::Id.is_in(ids))
-        .into_tuple()
-        .all(on)
-        .await?;
-    let by_row = rows.into_iter().filter_map(|(id, revoked)| revoked.map(|_| id));
-    Ok(by_row.chain(jtis))
+impl Noted {
+    /// Answers what of it is there, in one statement for many.
+    async fn read(self, on: &DatabaseTransaction) -> Answer<Self> {
+        let mut found = Self::default();
+        let both = [(JTI, self.jtis), (GRANT, self.grants)];
+        let ids =
+            both.into_iter().flat_map(|(kind, ids)| ids.into_iter().map(move |id| (kind, id)));
+        let ids: Vec<_> = ids.collect();
+        for ids in ids.chunks(AT_ONCE) {
+            let of = |kind| {
+                let ids = ids.iter().filter(|(own, _)| *own == kind).map(|(_, id)| id.clone());
+                padded(ids.collect())
+            };
+            let any = [JTI, GRANT].into_iter().map(|kind| (kind, of(kind)));
+            let any = any.filter(|(_, ids)| !ids.is_empty()).fold(
+                Condition::any(),
+                |any, (kind, ids)| {
+                    any.add(
+                        Condition::all()
+                            .add(revocation::Column::Kind.eq(kind))
+                            .add(revocation::Column::Id.is_in(ids)),
+                    )
+                },
+            );
+            let rows: Vec<(String, String)> = revocation::Entity::find()
+                .select_only()
+                .columns([revocation::Column::Kind, revocation::Column::Id])
+                .filter(any)
+                .into_tuple()
+                .all(on)
+                .await?;
+            for (kind, id) in rows {
+                match kind.as_str() {
+                    JTI => found.jtis.insert(id),
+                    _ => found.grants.insert(id),
+                };
+            }
+        }
+        Ok(found)
+    }
 }

@@ -18,8 +18,8 @@ use crate::domain::identity::{Realm, Role, RoleId, RoleName, User, UserId, Usern
 use crate::domain::store::{
     Answer, Attempt, AttemptStart, Audit, AuditEvent, AuditQuery, Bootstrapped, Committed, Counter,
     Inserted, JtiRevocation, KeyChange, KeyRow, KeyState, Mark, NamePage, NewTokens, NewUser,
-    Order, PasswordHash, PasswordUpdate, Purge, Purged, RefreshRow, Revocation, Revoked, Seq,
-    Store, Swap, Swapped, Tail, Terms, TokenQuery, UserUpdate,
+    Order, Owned, PasswordHash, PasswordUpdate, Purge, Purged, RefreshRow, Revocation, Revoked,
+    Seq, Store, Swap, Swapped, Tail, Terms, TokenName, TokenQuery, UserUpdate,
 };
 use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenDigest, TokenId};
 
@@ -116,8 +116,8 @@ impl Store for SeaStore {
         self.creations.write(self, job).await
     }
 
-    async fn find_token(&self, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
-        tokens::find_token(self, id).await
+    async fn find_owned(&self, name: TokenName<'_>) -> Answer<Option<Owned>> {
+        tokens::find_owned(self, name).await
     }
 
     async fn list_tokens(&self, query: &TokenQuery) -> Answer<Vec<(Token, Grant)>> {
@@ -140,9 +140,11 @@ impl Store for SeaStore {
     async fn revoke_token(
         &self,
         id: &TokenId,
+        grant: GrantId,
         order: &Order,
     ) -> Answer<Committed<Option<Revoked>>> {
-        let job = OrderedRevocation { target: Target::Token(id.clone()), order: order.clone() };
+        let target = Target::Token(id.clone(), grant);
+        let job = OrderedRevocation { target, order: order.clone() };
         self.revocations.write(self, job).await
     }
 

@@ -9,26 +9,37 @@ use sea_orm::{
 };
 
 use super::SeaStore;
-use super::convert::{broken, read, token_kind_word};
-use super::entity::{grant, token};
+use super::convert::{broken, read, role_id, token_kind_word};
+use super::entity::{grant, token, user, user_role};
 use super::pieces::pieces;
-use super::rows::{read_grant, read_token};
+use super::rows::{read_grant, read_token, read_user};
 use super::write::Write;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
-use crate::domain::store::{Answer, TokenQuery};
+use crate::domain::store::{Answer, Owned, TokenName, TokenQuery};
 use crate::domain::token::{Grant, GrantId, Token, TokenDigest, TokenId, TokenKind, TokenState};
 
 /// How many tokens one statement notes a use of. It looks at as many cases for each.
 const TOUCHED_AT_ONCE: usize = 64;
 
-/// Finds a token by its id, with its grant.
-pub(super) async fn find_token(store: &SeaStore, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
-    let found = token::Entity::find_by_id(id.to_string())
+/// Finds a token with its grant and whose it is, in one statement: so all of it is of one moment.
+pub(super) async fn find_owned(store: &SeaStore, name: TokenName<'_>) -> Answer<Option<Owned>> {
+    let is_named = match name {
+        TokenName::Id(id) => token::Column::Id.eq(id.to_string()),
+        TokenName::Digest(digest) => token::Column::Digest.eq(digest.as_bytes().to_vec()),
+    };
+    let rows = token::Entity::find()
         .find_also_related(grant::Entity)
-        .one(&store.readers)
+        .find_also(token::Entity, user::Entity)
+        .find_also(user::Entity, user_role::Entity)
+        .filter(is_named)
+        .all(&store.readers)
         .await?;
-    found.map(with_grant).transpose()
+    let roles = rows.iter().filter_map(|(_, _, _, assigned)| assigned.as_ref());
+    let roles = roles.map(|assigned| role_id(&assigned.role_id)).collect::<Answer<_>>()?;
+    let Some((token, grant, Some(owner), _)) = rows.into_iter().next() else { return Ok(None) };
+    let (token, grant) = with_grant((token, grant))?;
+    Ok(Some(Owned { token, grant, owner: read_user(owner, roles)? }))
 }
 
 /// Finds the personal token that a grant was made for.

@@ -219,3 +219,42 @@ async fn costs_a_new_password_as_much_for_a_few_kept_tokens_as_for_hundreds() {
     // What the service does by itself may come in between.
     assert!(many <= few + 8, "{few} and {many}");
 }
+
+/// What a revocation may cost, beside the beginning and the end of its transaction and two reads of
+/// the tail.
+const MOST_FOR_A_REVOCATION: usize = 10;
+
+/// What it may cost beside that to judge a caller by the rows that their rights come from.
+const MOST_FOR_A_JUDGEMENT: usize = 4;
+
+#[tokio::test]
+async fn costs_a_revocation_few_statements() {
+    let Some(log) = alone("reads::costs_a_revocation_few_statements") else { return };
+    let world = quiet(&log).await;
+    let alice = world.user("alice").with(["token:create"]).await;
+    let admin = world.admin().sign_in().await;
+    let mut costs = Vec::new();
+    for (kind, session) in alice.every_kind().await {
+        let from = log.count();
+        assert_eq!(session.revoke().await.unwrap(), 1, "{kind}");
+        costs.push((kind, "by its secret", MOST_FOR_A_REVOCATION, log.statements_since(from)));
+        let from = log.count();
+        assert_eq!(session.revoke().await.unwrap(), 0, "{kind}");
+        costs.push((kind, "once more", MOST_FOR_A_REVOCATION, log.statements_since(from)));
+    }
+    let most = MOST_FOR_A_REVOCATION + MOST_FOR_A_JUDGEMENT;
+    for (kind, session) in alice.every_kind().await {
+        let target = Some(pb::revoke_token_request::Target::TokenId(session.token.id));
+        let request = pb::RevokeTokenRequest { target, ..Default::default() };
+        let from = log.count();
+        let answer = admin.api().revoke_token(request).await;
+        // What a refresh made has no row to be found by.
+        let has_row = !kind.ends_with("refresh");
+        assert_eq!(answer.is_ok_and(|answer| answer.revoked_count == 1), has_row, "{kind}");
+        costs.push((kind, "by its id, by another", most, log.statements_since(from)));
+    }
+    for (kind, how, most, statements) in costs {
+        let count = statements.len();
+        assert!((1..=most).contains(&count), "{kind}, {how}: {count}: {statements:#?}");
+    }
+}

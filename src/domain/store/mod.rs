@@ -144,8 +144,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Inserts tokens, and their grant where it is new.
     async fn insert_tokens(&self, new: &NewTokens, order: &Order) -> Answer<Committed<()>>;
 
-    /// Finds a token by its id, with its grant.
-    async fn find_token(&self, id: &TokenId) -> Answer<Option<(Token, Grant)>>;
+    /// Finds a token with its grant and whose it is, all of one moment.
+    async fn find_owned(&self, name: TokenName<'_>) -> Answer<Option<Owned>>;
 
     /// Lists tokens, newest first, each with its grant.
     async fn list_tokens(&self, query: &TokenQuery) -> Answer<Vec<(Token, Grant)>>;
@@ -160,9 +160,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// grant are not revoked.
     async fn swap_refresh(&self, swap: &Swap, order: &Order) -> Answer<Committed<Swapped>>;
 
-    /// Revokes a token with a row. `None`: there is no such token.
-    async fn revoke_token(&self, id: &TokenId, order: &Order)
-    -> Answer<Committed<Option<Revoked>>>;
+    /// Revokes a token with a row, which is of this grant. `None`: there is no such token.
+    async fn revoke_token(
+        &self,
+        id: &TokenId,
+        grant: GrantId,
+        order: &Order,
+    ) -> Answer<Committed<Option<Revoked>>>;
 
     /// Revokes a JWT, with or without a row, by its `jti`. `None`: its grant has as many revoked
     /// ones as it may.

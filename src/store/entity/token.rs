@@ -34,11 +34,23 @@ pub enum Relation {
         to = "super::grant::Column::Id"
     )]
     Grant,
+    #[sea_orm(
+        belongs_to = "super::user::Entity",
+        from = "Column::UserId",
+        to = "super::user::Column::Id"
+    )]
+    User,
 }
 
 impl Related<super::grant::Entity> for Entity {
     fn to() -> RelationDef {
         Relation::Grant.def()
+    }
+}
+
+impl Related<super::user::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::User.def()
     }
 }
 

@@ -83,10 +83,11 @@ async fn mixed_load(bed: &Bed, grant: &Grant, name: &str, told: &mut Told, room:
 /// Holds a store to what was told.
 async fn assert_holds(store: &SeaStore, told: &Told) {
     for made in &told.made {
-        assert!(store.find_token(made).await.unwrap().is_some(), "{made} was acknowledged");
+        let found = store.find_owned(TokenName::Id(made)).await.unwrap();
+        assert!(found.is_some(), "{made} was acknowledged");
     }
     for revoked in &told.revoked {
-        let (token, _) = store.find_token(revoked).await.unwrap().unwrap();
+        let Owned { token, .. } = store.find_owned(TokenName::Id(revoked)).await.unwrap().unwrap();
         assert!(token.revoked_at.is_some(), "the end of {revoked} was acknowledged");
     }
 }
@@ -185,7 +186,7 @@ async fn finds_work_done_only_where_that_is_as_durable_as_doing_it() {
     bed.close().await;
     // Another process, which was not told what became of it.
     let other = SeaStore::open(&options(bed.database.url())).await.unwrap();
-    let found = other.revoke_token(&id("opaque"), &order(3)).await.unwrap();
+    let found = other.revoke_token(&id("opaque"), grant.id, &order(3)).await.unwrap();
     assert_eq!((found.mark, found.value.unwrap().count), (None, 0));
     let barrier = found.found.unwrap();
     let tail = other.changes_from(barrier.seq).await.unwrap().changes;
@@ -205,7 +206,7 @@ async fn says_whether_it_can_write() {
     let folder = bed.database.folder().unwrap();
     bed.check_writable().await.unwrap();
     bed.writers.execute_unprepared("PRAGMA query_only = ON").await.unwrap();
-    bed.commits.forget();
+    bed.commits.begun();
     assert!(matches!(bed.check_writable().await, Err(StoreError::Unavailable(_))), "{folder:?}");
     bed.writers.execute_unprepared("PRAGMA query_only = OFF").await.unwrap();
     bed.check_writable().await.unwrap();

@@ -54,6 +54,24 @@ impl std::ops::Deref for Bed {
     }
 }
 
+impl Bed {
+    /// Finds a token by its id, with its grant.
+    async fn find_token(&self, id: &TokenId) -> Answer<Option<(Token, Grant)>> {
+        let found = self.find_owned(TokenName::Id(id)).await?;
+        Ok(found.map(|Owned { token, grant, owner: _ }| (token, grant)))
+    }
+
+    /// Revokes a token with a row, if there is one.
+    async fn revoke_token(
+        &self,
+        id: &TokenId,
+        order: &Order,
+    ) -> Answer<Committed<Option<Revoked>>> {
+        let grant = self.find_token(id).await?.map_or(GrantId(uuid(0)), |(_, grant)| grant.id);
+        self.store.revoke_token(id, grant, order).await
+    }
+}
+
 fn options(url: &str) -> Options {
     Options {
         url: url.into(),

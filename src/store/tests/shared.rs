@@ -248,20 +248,26 @@ fn jti(grant: &Grant, text: &str) -> JtiRevocation {
 async fn each_revocation_of_those_that_share_has_its_own_mark() {
     let (bed, grant_1) = signed_in().await;
     let (grant_2, gone) = (grant(11, grant_1.user), grant(12, grant_1.user));
+    let grant_3 = grant(13, grant_1.user);
     bed.sign_in(&grant_2, vec![jwt("of-two", &grant_2)]).await;
+    bed.sign_in(&grant_3, vec![token("late", &grant_3, TokenKind::Operation)]).await;
     bed.sign_in(&gone, vec![]).await;
     let _ = bed.revoke_grant(gone.id, &order(0)).await.unwrap();
     let before = bed.audit_count().await;
     let ordered = |target, proof| OrderedRevocation { target, order: by(proof, 1) };
-    let token = || Target::Token(id("bearer"));
+    let token = || Target::Token(id("bearer"), grant_1.id);
     let jobs = [
         ordered(token(), Some(proof(&grant_1, "bearer"))),
         ordered(Target::Jti(jti(&grant_1, "j")), None),
         ordered(token(), None),
         ordered(Target::Grant(grant_2.id), Some(proof(&gone, "x"))),
         ordered(Target::Grant(grant_2.id), None),
-        ordered(Target::Token(id("of-two")), None),
-        ordered(Target::Token(id("none")), None),
+        ordered(Target::Token(id("of-two"), grant_2.id), None),
+        ordered(Target::Token(id("none"), grant_2.id), None),
+        ordered(Target::Grant(grant_2.id), None),
+        ordered(Target::Jti(jti(&grant_1, "j")), None),
+        ordered(Target::Jti(jti(&grant_2, "dead")), None),
+        ordered(Target::Token(id("late"), grant_3.id), Some(proof(&grant_1, "bearer"))),
     ];
     let answers = OrderedRevocation::write(&bed, &jobs).await.unwrap();
     let tail = bed.changes_from(Seq(1)).await.unwrap().changes;
@@ -276,6 +282,11 @@ async fn each_revocation_of_those_that_share_has_its_own_mark() {
         Some((1, Some(grant))),
         Some((0, None)),
         Some((0, None)),
+        Some((0, None)),
+        Some((0, None)),
+        Some((0, None)),
+        // Who orders it was there when all of them came.
+        Some((1, Some(Change::Token(TokenDigest::of("late"))))),
     ];
     for ((answer, expected), n) in answers.into_iter().zip(expected).zip(0..) {
         let Some((count, change)) = expected else {
@@ -289,7 +300,7 @@ async fn each_revocation_of_those_that_share_has_its_own_mark() {
         // What it found done may have been done by one before it.
         assert_eq!(found, change.is_none().then_some(last), "{n}");
     }
-    assert_eq!(bed.audit_count().await, before + 3);
+    assert_eq!(bed.audit_count().await, before + 4);
 }
 
 #[tokio::test]
@@ -316,8 +327,10 @@ async fn swap_and_revoke(store: &SeaStore, jobs: &[OrderedSwap]) -> Vec<(bool, u
     let all = jobs.iter().map(async |OrderedSwap { swap, order }| {
         let grant = Uuid::parse_str(&swap.new.grant.to_string()).unwrap();
         let bearer = id(&format!("t{}", grant.as_u128()));
-        let both =
-            tokio::join!(store.swap_refresh(swap, order), store.revoke_token(&bearer, order));
+        let both = tokio::join!(
+            store.swap_refresh(swap, order),
+            store.revoke_token(&bearer, swap.new.grant, order)
+        );
         let (swapped, revoked) = (both.0.unwrap().value, both.1.unwrap().value.unwrap());
         (matches!(swapped, Swapped::Done), revoked.count)
     });

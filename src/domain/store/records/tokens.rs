@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::{User, UserId};
 use crate::domain::profile::ProfileName;
-use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenId, TokenState};
+use crate::domain::token::{Grant, GrantId, KeyId, Token, TokenDigest, TokenId, TokenState};
 
 /// A new token, and the grant it is made from.
 #[derive(Debug, Clone)]
@@ -17,6 +17,26 @@ pub struct NewTokens {
     /// How many live tokens of the first one's profile its user may have: beyond it, those unused
     /// for longest are revoked.
     pub max_live: Option<u32>,
+}
+
+/// What a token is found by.
+#[derive(Debug, Clone, Copy)]
+pub enum TokenName<'a> {
+    /// Its id.
+    Id(&'a TokenId),
+    /// The digest of its secret.
+    Digest(TokenDigest),
+}
+
+/// A token with a row, and whose it is.
+#[derive(Debug, Clone)]
+pub struct Owned {
+    /// The token.
+    pub token: Token,
+    /// Its grant.
+    pub grant: Grant,
+    /// Its user.
+    pub owner: User,
 }
 
 /// What a refresh token's row says, with all that its refresh is judged by.
@@ -86,6 +106,8 @@ pub enum Swapped {
 pub struct Revoked {
     /// The token as it is now, where one was named and has a row.
     pub token: Option<Token>,
+    /// When its grant was revoked, or the one that was named; `None`: it was not, or has no row.
+    pub grant_end: Option<Timestamp>,
     /// How many live tokens with a row it ended; a JWT without one counts as one.
     pub count: u32,
 }
