@@ -101,6 +101,11 @@ pub(super) fn of_request(error: RequestError) -> Status {
     }
 }
 
+/// Says that a request can't be read, and why.
+pub(super) fn unreadable(fault: &str) -> Status {
+    Error::from(Field::new("message", format!("can't be read: {fault}"))).into()
+}
+
 /// Says that the call panicked.
 pub(super) fn panicked() -> Status {
     with(ErrorReason::Internal, info(ErrorReason::Internal, HashMap::new()))

@@ -39,9 +39,10 @@ const WINDOW_OF_CALL: u32 = 512;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Streams that a peer opens and resets at once (CVE-2023-44487), and streams that we have to reset
-/// (CVE-2025-8671): beyond these the connection ends.
+/// (CVE-2025-8671): beyond these the connection ends. What comes late for a call that was answered
+/// early counts as the latter, and a peer that does nothing wrong sends some of it in its time.
 const RESET_STREAMS: usize = 20;
-const RESET_BY_US: usize = 64;
+const RESET_BY_US: usize = 1024;
 
 /// How long a connection that was made just before a shutdown may take to speak.
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -114,15 +115,41 @@ enum Due {
     Cut,
 }
 
-/// Serves a connection to its end.
-pub async fn drive<S, B>(accepted: Accepted, service: S, bounds: Bounds, shutdown: Shutdown)
+type Fault = Box<dyn StdError + Send + Sync>;
+
+/// What can answer the requests of a connection.
+pub trait Answers:
+    Service<
+        Request<RawBody>,
+        Response = Response<Self::Body>,
+        Error = Self::Broken,
+        Future = Self::Answering,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of an answer.
+    type Body: http_body::Body<Data = Bytes, Error: Into<Fault>> + Send + 'static;
+    /// Why there is none.
+    type Broken: Into<Fault>;
+    /// An answer that is made.
+    type Answering: Future<Output = Result<Response<Self::Body>, Self::Broken>> + Send + 'static;
+}
+
+impl<S, B> Answers for S
 where
     S: Service<Request<RawBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: Into<Box<dyn StdError + Send + Sync>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    S::Error: Into<Fault>,
+    B: http_body::Body<Data = Bytes, Error: Into<Fault>> + Send + 'static,
 {
+    type Body = B;
+    type Broken = S::Error;
+    type Answering = S::Future;
+}
+
+/// Serves a connection to its end.
+pub async fn drive<S: Answers>(accepted: Accepted, service: S, bounds: Bounds, shutdown: Shutdown) {
     let Accepted { stream, permit } = accepted;
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "TCP_NODELAY was refused");
@@ -156,14 +183,7 @@ type Talk<'a, 'b, S> =
     Pin<&'a mut Conversation<'b, TokioIo<Socket>, TowerToHyperService<S>, TokioExecutor>>;
 
 impl Clocked<'_> {
-    async fn serve<S, B>(&self, mut talk: Talk<'_, '_, S>, stop: &CancellationToken)
-    where
-        S: Service<Request<RawBody>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<Box<dyn StdError + Send + Sync>>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
+    async fn serve<S: Answers>(&self, mut talk: Talk<'_, '_, S>, stop: &CancellationToken) {
         let Self { connection, bounds } = self;
         let mut timer = pin!(sleep_until(connection.started() + bounds.head_time));
         let mut stuck_at = bounds.call_time.map(|time| connection.started() + time / 2);

@@ -130,6 +130,23 @@ async fn ends_what_has_been_over_for_days_by_its_own_clock_alone() {
 }
 
 #[tokio::test]
+async fn retires_no_key_by_its_own_clock_alone() {
+    let mut world = World::start().await;
+    let now = SystemClock.now();
+    world.clock().set(now);
+    let session = world.user("alice").await.sign_in().await;
+    let profile = "operation".to_owned();
+    let rotation = pb::RotateSigningKeyRequest { profile, skip_wait: false };
+    world.admin().api().rotate_signing_key(rotation).await.unwrap();
+    world.clock().set(now.plus(DAY * 400));
+    // It keeps house as soon as it has started, and ends that before it stops.
+    world.restart().await;
+    world.restart().await;
+    world.clock().set(now);
+    assert_eq!(world.check(&session.operation).await, Verdict::Allow);
+}
+
+#[tokio::test]
 async fn takes_no_retry_for_reuse_by_a_fast_clock() {
     let Some(world) = World::shared().await else { return };
     let fast = fast_replica(&world, DAY).await;

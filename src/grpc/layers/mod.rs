@@ -12,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codegen::{Bytes, StdError};
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::Service;
 use tower::layer::layer_fn;
 use tracing::{Instrument as _, info_span};
+
+use super::status;
 
 pub(super) mod deadline;
 mod outcome;
@@ -44,6 +47,17 @@ pub(super) fn around(routes: Routes, layers: Layers) -> Routes {
     let layers = Arc::new(layers);
     let layer = layer_fn(move |inner| Layered { inner, layers: Arc::clone(&layers) });
     Routes::from(routes.into_axum_router().layer(layer))
+}
+
+/// Says whose fault it is that tonic could not read a request: a message that is none, or a frame.
+/// It says INTERNAL of it, as of a fault of the server. Ours all have details.
+fn of_unread(answer: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(answer.headers()) {
+        Some(status) if status.code() == Code::Internal && status.details().is_empty() => {
+            status::unreadable(status.message()).into_http()
+        }
+        Some(_) | None => answer,
+    }
 }
 
 /// A service within the layers.
@@ -83,6 +97,7 @@ where
         let call = self.inner.call(request);
         let answered = async move {
             let answer = deadline::within(time, panic::caught(call)).await;
+            let answer = of_unread(answer);
             let mut answer = outcome::watched(answer, tally, shutdown);
             request_id::echo(id, &mut answer);
             Ok(answer)

@@ -36,11 +36,20 @@ async fn start(
     limits: Limits,
     shutdown: &CancellationToken,
 ) -> (SocketAddr, Serving) {
+    start_on(listen().await, routes, limits, shutdown)
+}
+
+/// The same on a listener that was made.
+fn start_on(
+    (incoming, address): (Incoming, SocketAddr),
+    routes: Routes,
+    limits: Limits,
+    shutdown: &CancellationToken,
+) -> (SocketAddr, Serving) {
     let rpcs = Arc::new(Rpcs::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap());
     let layers =
         Layers { rpcs: Arc::clone(&rpcs), max_deadline: MAX_DEADLINE, shutdown: shutdown.clone() };
     let routes = around(routes, layers);
-    let (incoming, address) = listen().await;
     let shutdown = shutdown.clone();
     let rules = Arc::new(Rules { rpcs, request_bytes: 1024, times: limits.body_times });
     let serving = match NonZero::new(limits.cores) {
@@ -63,10 +72,15 @@ async fn start(
 
 /// A listener that has places for all.
 async fn listen() -> (Incoming, SocketAddr) {
+    listen_holding(32 << 20).await
+}
+
+/// One that holds so many bytes of requests.
+async fn listen_holding(memory: usize) -> (Incoming, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let places = AdmissionLimits { connections: 100, per_address: 100, trusted: Vec::new() };
-    let admission = Admission::new("test", places, RequestMemory::new(32 << 20));
+    let admission = Admission::new("test", places, RequestMemory::new(memory));
     (Incoming::new(listener, admission), address)
 }
 

@@ -6,6 +6,7 @@ mod forged;
 mod framing;
 mod guesses;
 mod kinds;
+mod messages;
 mod own_keys;
 mod passwords;
 mod paths;
