@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 /// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that name a
 /// network, within which a client may take any address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Network(IpAddr);
 
 impl Network {

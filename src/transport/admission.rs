@@ -5,16 +5,16 @@
 //! worked for, the new one is closed at once. None waits in the kernel's queue, where others would
 //! have to wait behind it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use metrics::Gauge;
 
-use super::address::{Network, is_exempt};
+use super::address::is_exempt;
 use super::connection::Connection;
 use super::memory::RequestMemory;
+use super::open::Open;
 
 /// How many connections a listener keeps.
 #[derive(Debug, Clone, Default)]
@@ -39,12 +39,6 @@ struct Inner {
     memory: RequestMemory,
     open: Mutex<Open>,
     gauge: Gauge,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    next: u64,
-    by_id: HashMap<u64, Arc<Connection>>,
 }
 
 const CLOSED: &str = "tokend_connections_closed_total";
@@ -111,10 +105,8 @@ impl Admission {
             count(REFUSED, listener, full, 1);
             return Err(full);
         }
-        let id = open.next;
-        open.next = id.wrapping_add(1);
-        open.by_id.insert(id, Arc::clone(&connection));
-        set(gauge, open.by_id.len());
+        let id = open.insert(Arc::clone(&connection));
+        set(gauge, open.len());
         Ok(Permit { admission: self.clone(), id, connection })
     }
 
@@ -126,41 +118,23 @@ impl Admission {
 
 impl Open {
     /// Closes what has waited for its client for longest, where there is no place: of the same
-    /// address where that has too many, else of the address that has most of those that wait.
+    /// address where that has too many, else of an address that has many of those that wait.
     fn make_place(
         &mut self,
         new: &Connection,
         limits: &AdmissionLimits,
         closed: impl Fn(Full),
     ) -> Result<(), Full> {
-        let of_address = self.by_id.values().filter(|open| open.network == new.network).count();
-        if !new.is_exempt && of_address >= limits.per_address {
+        if !new.is_exempt && self.of(new.network) >= limits.per_address {
             self.close_one(new.network).ok_or(Full::Address)?;
             closed(Full::Address);
         }
-        if self.by_id.len() >= limits.connections {
+        if self.len() >= limits.connections {
             let network = self.most_waiting().ok_or(Full::Listener)?;
             self.close_one(network).ok_or(Full::Listener)?;
             closed(Full::Listener);
         }
         Ok(())
-    }
-
-    fn most_waiting(&self) -> Option<Network> {
-        let mut waiting = HashMap::<Network, usize>::new();
-        for open in self.by_id.values().filter(|open| open.is_waiting()) {
-            *waiting.entry(open.network).or_default() += 1;
-        }
-        waiting.into_iter().max_by_key(|(_, count)| *count).map(|(network, _)| network)
-    }
-
-    fn close_one(&mut self, network: Network) -> Option<()> {
-        let waiting = self.by_id.iter().filter(|(_, c)| c.network == network && c.is_waiting());
-        let (id, _) = waiting.min_by_key(|(id, open)| (open.last(), **id))?;
-        let id = *id;
-        let closed = self.by_id.remove(&id)?;
-        closed.cut.cancel();
-        Some(())
     }
 }
 
@@ -182,8 +156,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.admission.lock();
         // It may have made place for another.
-        open.by_id.remove(&self.id);
-        set(&self.admission.0.gauge, open.by_id.len());
+        open.remove(self.connection.network, self.id);
+        set(&self.admission.0.gauge, open.len());
     }
 }
 

@@ -11,6 +11,7 @@ mod drive;
 pub mod files;
 mod io;
 mod memory;
+mod open;
 
 pub use accept::{Accepted, Incoming};
 pub use admission::{Admission, AdmissionLimits, Permit};

@@ -1,8 +1,12 @@
 //! Connections that are kept and not used.
 
+use std::time::Duration;
+
+use tokend::pb::Decision;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::super::crash::authorize;
 use super::{Attacked, STRANGER, THIS_MACHINE, connect};
 
 /// As many files as a service has by default on most systems.
@@ -101,6 +105,54 @@ async fn leaves_a_stranger_no_more_connections_than_one_address_may_have() {
         assert!(count > 0, "{said:?}");
         said.extend_from_slice(&more[..count]);
     }
+}
+
+/// How many connections strangers keep who come from many addresses, where this process may have as
+/// many; and from how many addresses.
+const CROWD: usize = 10_000;
+const ADDRESSES: u8 = 100;
+
+/// How many calls are timed.
+const CALLS: usize = 2000;
+
+/// As many files as a service has that means to keep so many connections.
+const MANY_FILES: u32 = 16_384;
+
+/// What the server has spent of the processor's time on calls, one after the other.
+async fn spent_on_calls(attacked: &Attacked) -> Duration {
+    let before = attacked.processor_time();
+    for _ in 0..CALLS {
+        let verdict = authorize(&attacked.upstream, &attacked.secret).await;
+        assert_eq!(verdict.decision(), Decision::Allow);
+    }
+    attacked.processor_time().saturating_sub(before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn costs_a_call_no_more_while_ten_thousand_are_connected() {
+    tokend::transport::files::raise();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = usize::try_from(limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    // Others open files in this process, too.
+    let crowd = CROWD.min(files / 2);
+    let server_files = MANY_FILES.min(u32::try_from(files).unwrap_or(u32::MAX));
+    let attacked = Attacked::with_files(server_files).await;
+    let alone = spent_on_calls(&attacked).await;
+    let mut strangers = Vec::new();
+    for number in 0..crowd {
+        let network = u8::try_from(number % usize::from(ADDRESSES)).unwrap();
+        let mut stranger = connect([127, 1, network, 2], attacked.address("grpc")).await;
+        // It may be closed by now.
+        let _ = stranger.write_all(GREETING).await;
+        strangers.push(stranger);
+    }
+    attacked.serves_others().await;
+    attacked.holds_little();
+    let crowded = spent_on_calls(&attacked).await;
+    assert!(crowded < alone * 2, "{alone:?}, then {crowded:?}");
+    let open = attacked.metric(r#"tokend_connections{listener="grpc"} "#).await;
+    assert!((1000.0..=2048.0).contains(&open), "{open}");
+    drop(strangers);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 use tokend::client::Upstream;
 use tokend::pb::Decision;
@@ -70,6 +71,18 @@ impl Attacked {
         let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The processor time that the process has taken: of all its threads, to the nanosecond.
+    fn processor_time(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.server.pid())).unwrap();
+        let spent = tasks.map(|task| {
+            // It may have ended.
+            let stat = fs::read_to_string(task.unwrap().path().join("schedstat"));
+            let stat = stat.unwrap_or_default();
+            stat.split_whitespace().next().map_or(0, |nanos| nanos.parse::<u64>().unwrap())
+        });
+        Duration::from_nanos(spent.sum())
     }
 
     /// Fails where others are not served, each by a connection of their own.
