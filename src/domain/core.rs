@@ -17,6 +17,7 @@ use super::password::{Dearest, HashCost};
 use super::profile::{Format, Profile, Profiles};
 use super::proven::Proven;
 use super::random::Random;
+use super::roots::Roots;
 use super::seal::MasterKey;
 use super::sign_in::{AddressLimit, Untried};
 use super::store::{Actor, Audit, KeyPurpose, LockoutPolicy, Seq, Store};
@@ -140,6 +141,7 @@ pub struct Core {
     pub(super) untried: Arc<Untried>,
     pub(super) uses: Arc<Uses>,
     pub(super) proven: Arc<Proven>,
+    pub(super) roots: Arc<Roots>,
 }
 
 impl fmt::Debug for Core {
@@ -178,6 +180,7 @@ impl Core {
             untried: Arc::default(),
             uses: Arc::default(),
             proven: Arc::new(Proven::new(settings.capacity.jwts)),
+            roots: Arc::default(),
             settings: Arc::new(settings),
         };
         core.replace_keys_of_other_algorithms().await?;

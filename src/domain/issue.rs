@@ -236,7 +236,7 @@ impl Core {
             (TokenKind::Personal, _) if profile.outlives_parent => Ok(None),
             (TokenKind::Personal, TokenKind::Personal) => Ok(Some(bearer.id.clone())),
             (TokenKind::Personal, TokenKind::Operation | TokenKind::Refresh) => {
-                Ok(self.store.find_root(bearer.grant).await?)
+                Ok(self.roots.find(&*self.store, bearer.grant).await?)
             }
         }
     }

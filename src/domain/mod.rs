@@ -34,6 +34,7 @@ pub mod random;
 mod refresh;
 mod revoke;
 mod roles;
+mod roots;
 pub mod seal;
 mod sign_in;
 pub mod store;

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, Func, LockType};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, Order as Sort, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
 use super::convert::{micros, token_kind_word};
 use super::cut::{count_live_tokens, live_grant, live_token};
-use super::entity::{grant, token};
+use super::entity::{grant, token, user};
 use super::group::Job;
 use super::held::{Held, Wanted};
+use super::pieces::{AT_ONCE, padded};
 use super::rows::{grant_row, token_row};
 use super::tokens::with_grant;
 use super::write::{End, Write};
@@ -57,7 +58,8 @@ impl Job for Creation {
         pieces::insert::<token::ActiveModel>(write.on(), tokens).await?;
         let prolonged = made.iter().filter_map(|job| job.prolonged(&held)).collect();
         prolong(&write, prolonged).await?;
-        let mut round = Round { held: &held, made: &made, later: &made };
+        let crowded = crowded(&write, &made).await?;
+        let mut round = Round { held: &held, made: &made, later: &made, crowded: &crowded };
         let mut ended = Vec::with_capacity(jobs.len());
         for (job, fits) in jobs.iter().zip(fit) {
             write.turn_to(&job.order);
@@ -81,6 +83,8 @@ struct Round<'a> {
     made: &'a [&'a Creation],
     /// Those of them whose turn comes later.
     later: &'a [&'a Creation],
+    /// The users who may have more live tokens than a limit.
+    crowded: &'a BTreeSet<String>,
 }
 
 impl Creation {
@@ -125,7 +129,9 @@ impl Creation {
         if let Some((id, _)) = self.prolonged(round.held) {
             write.change(Change::Grant { id, until: None, revoked: GrantChange::Restamped });
         }
-        if let (Some(most), Some(first)) = (self.new.max_live, self.new.tokens.first()) {
+        if let (Some(most), Some(first)) = (self.new.max_live, self.new.tokens.first())
+            && round.crowded.contains(&first.user.to_string())
+        {
             let shares = |other: &&Self| {
                 let first_of_it = other.new.max_live.and(other.new.tokens.first());
                 first_of_it.is_some_and(|other| is_counted_with(first, other))
@@ -168,6 +174,37 @@ async fn prolong(write: &Write<'_>, grants: Vec<(GrantId, Option<Timestamp>)>) -
     Ok(())
 }
 
+/// Finds the users of bounded tokens who have more rows than the lowest of their limits, dead ones
+/// among them: few do, and for the others nothing has to be counted. It looks at an index alone, in
+/// one statement for many.
+async fn crowded(write: &Write<'_>, made: &[&Creation]) -> Answer<BTreeSet<String>> {
+    let bounded = made.iter().filter_map(|job| job.new.max_live.zip(job.new.tokens.first()));
+    let (limits, users): (Vec<_>, BTreeSet<_>) =
+        bounded.map(|(most, token)| (most, token.user.to_string())).unzip();
+    let Some(most) = limits.into_iter().min() else { return Ok(BTreeSet::new()) };
+    let beyond = token::Entity::find()
+        .select_only()
+        .column(token::Column::Id)
+        .filter(token::Column::UserId.into_expr().equals((user::Entity, user::Column::Id)))
+        .offset(u64::from(most))
+        .limit(1)
+        .into_query();
+    let has_more = ExprTrait::is_not_null(Expr::SubQuery(None, Box::new(beyond.into())));
+    let mut crowded = BTreeSet::new();
+    for ids in users.into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
+        let found: Vec<String> = user::Entity::find()
+            .select_only()
+            .column(user::Column::Id)
+            .filter(user::Column::Id.is_in(padded(ids.to_vec())))
+            .filter(has_more.clone())
+            .into_tuple()
+            .all(write.on())
+            .await?;
+        crowded.extend(found);
+    }
+    Ok(crowded)
+}
+
 /// What may not be revoked to make room.
 struct Spared<'a> {
     /// The tokens that room is made for.
@@ -179,24 +216,13 @@ struct Spared<'a> {
 /// Revokes those of a user's live tokens of one profile that are over the number, the unused for
 /// longest first. What was made from a personal token, or with it, ends with it.
 async fn evict(write: &mut Write<'_>, sample: &Token, most: u32, spared: Spared<'_>) -> Answer<()> {
-    // Few have so many rows at all, dead ones among them, and that takes a look at an index alone.
-    let beyond: Option<String> = token::Entity::find()
-        .select_only()
-        .column(token::Column::Id)
-        .filter(token::Column::UserId.eq(sample.user.to_string()))
-        .offset(u64::from(most))
-        .limit(1)
-        .into_tuple()
-        .one(write.on())
-        .await?;
-    if beyond.is_none() {
-        return Ok(());
-    }
+    let kind = token_kind_word(sample.kind);
     let fits = Condition::all()
         .add(token::Column::UserId.eq(sample.user.to_string()))
         .add(token::Column::Profile.eq(sample.profile.as_str()))
-        // Refresh tokens of the profile end with their grants.
-        .add(token::Column::Kind.eq(token_kind_word(sample.kind)));
+        // Refresh tokens of the profile end with their grants. A part of the statement, and no value
+        // beside it, for the index on live tokens is of some.
+        .add(ExprTrait::eq(token::Column::Kind.into_expr(), Expr::cust(format!("'{kind}'"))));
     // Those without an end, and those whose end is to come: each is a range of an index, and what
     // has expired is in neither.
     let endless = fits.clone().add(token::Column::ExpiresAt.is_null());

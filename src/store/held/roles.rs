@@ -14,7 +14,6 @@ use crate::domain::identity::{Realm, RoleId, RoleName, UserId};
 use crate::domain::store::Answer;
 use crate::store::convert::{read, role_id};
 use crate::store::entity::{role, user_role};
-use crate::store::pieces::padded;
 use crate::store::rows::read_role;
 
 /// What the assignments of those who call are joined as.
@@ -66,19 +65,17 @@ impl WantedRoles {
             ids.extend(found.map(|id| (id, Hold::Alone)));
         }
         for users in at_once(users) {
-            let assigned = user_role::Entity::find()
-                .filter(user_role::Column::UserId.is_in(users))
-                .all(on)
-                .await?;
-            for user_role::Model { user_id, role_id: id } in assigned {
-                let user = read("user_roles.user_id", UserId::parse(&user_id))?;
-                evidence.assigned.insert((user, role_id(&id)?));
-                ids.entry(id).or_insert(Hold::Shared);
+            for (user, role) in assigned(on, users).await? {
+                evidence.assigned.insert((user, role));
+                ids.entry(role.0.to_string()).or_insert(Hold::Shared);
             }
         }
-        let callers = padded(callers.into_iter().collect());
+        // One caller's are asked for with the roles. With many each role would come for each of them.
+        let (beside, apart) =
+            if callers.len() > 1 { (BTreeSet::new(), callers) } else { (callers, BTreeSet::new()) };
+        let beside: Vec<_> = beside.into_iter().collect();
         for (hold, ids) in runs(ids) {
-            let mut rows = rows(ids, &callers);
+            let mut rows = rows(ids, &beside);
             lock(&mut rows, hold, on.get_database_backend());
             for row in on.query_all(&rows).await? {
                 let role = read_role(role::Model::from_query_result(&row, "")?)?;
@@ -88,6 +85,9 @@ impl WantedRoles {
                 }
                 evidence.roles.insert(role.id, role);
             }
+        }
+        for users in at_once(apart) {
+            evidence.assigned.extend(assigned(on, users).await?);
         }
         Ok(evidence)
     }
@@ -115,7 +115,17 @@ async fn find(on: &DatabaseTransaction, realm: &Realm, name: &RoleName) -> Answe
     Ok(found)
 }
 
-/// Asks for roles: for each once, and once more for each further caller who has it.
+/// Finds who of these users has which roles.
+async fn assigned(on: &DatabaseTransaction, users: Vec<String>) -> Answer<Vec<(UserId, RoleId)>> {
+    let rows =
+        user_role::Entity::find().filter(user_role::Column::UserId.is_in(users)).all(on).await?;
+    let pair = |user_role::Model { user_id, role_id: id }| {
+        Ok((read("user_roles.user_id", UserId::parse(&user_id))?, role_id(&id)?))
+    };
+    rows.into_iter().map(pair).collect()
+}
+
+/// Asks for roles, with the caller where they have it.
 fn rows(ids: Vec<String>, callers: &[String]) -> SelectStatement {
     let columns = [
         role::Column::Id,
