@@ -20,11 +20,14 @@ const CHILD: &str = "TOKEND_TEST_ALONE";
 const STATEMENTS: &str = "sqlx::query";
 
 /// Statements that are of no call: the tail's, which is read all the time where there may be other
-/// replicas; uses, written from time to time; the check of a connection that is given back; what
-/// sets up a new one. And where transactions begin and end, for none of them is told from another.
-const BACKGROUND: [&str; 9] = [
+/// replicas; uses, written from time to time; whether the database can be read and written, which is
+/// looked at every few seconds; the check of a connection that is given back; what sets up a new one.
+/// And where transactions begin and end, for none of them is told from another.
+const BACKGROUND: [&str; 11] = [
     " FROM change_head AS head LEFT JOIN (",
     "=UPDATE \"tokens\" SET \"last_used_at\" ",
+    " FROM \"changes\" ORDER BY \"changes\".\"seq\" DESC ",
+    "=INSERT INTO \"meta\" ",
     "=SELECT 4207 AS answer, ",
     "=PRAGMA synchronous = FULL ",
     "=SELECT pg_is_in_recovery() ",
