@@ -23,7 +23,7 @@ use super::rows::read_grant;
 use super::write::Write;
 use crate::domain::clock::Timestamp;
 use crate::domain::store::{Answer, Change, GrantChange};
-use crate::domain::token::{Grant, Token, TokenKind};
+use crate::domain::token::{Grant, GrantId, Token, TokenId, TokenKind};
 
 /// What ended.
 #[derive(Debug, Default)]
@@ -118,24 +118,40 @@ pub(super) async fn end_tokens(write: &mut Write<'_>, tokens: Vec<Token>) -> Ans
     }
     let mut rows = Vec::new();
     for Token { id, grant, digest, expires_at: until, .. } in tokens {
-        let Some(digest) = digest else {
-            let (kind, grant_id) = (JTI.to_owned(), grant.to_string());
-            let row =
-                revocation::Model { kind, id: id.to_string(), grant_id, until: micros(until) };
-            rows.push(row);
-            write.change(Change::Jti { id, until });
-            continue;
-        };
-        write.change(Change::Token(digest));
+        match digest {
+            Some(digest) => write.change(Change::Token(digest)),
+            None => rows.push(ended_jti(write, id, grant, until)),
+        }
     }
     insert_revocations(write, rows).await
 }
 
-/// Keeps what was revoked, but for what is kept already.
-pub(super) async fn insert_revocations(
-    write: &Write<'_>,
-    rows: Vec<revocation::Model>,
+/// Ends a JWT that has no row.
+pub(super) async fn end_jti(
+    write: &mut Write<'_>,
+    id: TokenId,
+    grant: GrantId,
+    until: Option<Timestamp>,
 ) -> Answer<()> {
+    let row = ended_jti(write, id, grant, until);
+    insert_revocations(write, vec![row]).await
+}
+
+/// Notes that a JWT has ended, and answers what is kept of that.
+fn ended_jti(
+    write: &mut Write<'_>,
+    id: TokenId,
+    grant: GrantId,
+    until: Option<Timestamp>,
+) -> revocation::Model {
+    let (kind, grant_id) = (JTI.to_owned(), grant.to_string());
+    let row = revocation::Model { kind, id: id.to_string(), grant_id, until: micros(until) };
+    write.change(Change::Jti { id, until });
+    row
+}
+
+/// Keeps what was revoked, but for what is kept already.
+async fn insert_revocations(write: &Write<'_>, rows: Vec<revocation::Model>) -> Answer<()> {
     let key = [revocation::Column::Kind, revocation::Column::Id];
     Ok(insert_new::<revocation::ActiveModel>(write.on(), rows, &key).await?)
 }

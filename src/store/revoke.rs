@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::changes::JTI;
-use super::convert::{micros, time};
+use super::convert::time;
 use super::cut::{count_live_tokens, cut};
 use super::entity::{revocation, token};
 use super::group::Job;
@@ -18,9 +18,7 @@ use super::write::{End, Write};
 use super::{SeaStore, clock, directory, ending};
 use crate::domain::clock::Timestamp;
 use crate::domain::identity::UserId;
-use crate::domain::store::{
-    Answer, Change, Committed, JtiRevocation, Order, PersonalTokens, Revoked,
-};
+use crate::domain::store::{Answer, Committed, JtiRevocation, Order, PersonalTokens, Revoked};
 use crate::domain::token::{GrantId, Token, TokenId, TokenState};
 
 /// What is to be revoked.
@@ -135,7 +133,7 @@ async fn revoke_jti(
     }
     match &token {
         Some(token) => ending::end_tokens(write, vec![token.clone()]).await?,
-        None => note_jti(write, id, *grant, *until).await?,
+        None => ending::end_jti(write, id.clone(), *grant, *until).await?,
     }
     held.note_token(id, at);
     let token = token.map(|token| Token { revoked_at: Some(at), ..token });
@@ -192,18 +190,4 @@ pub(super) async fn revoke_user(
     let count = count_live_tokens(&write, fits).await?;
     cut(&mut write, &row, PersonalTokens::Revoke).await?;
     write.done(Some(Revoked { token: None, grant_end: None, count })).await
-}
-
-/// Notes the end of a JWT that has no row.
-async fn note_jti(
-    write: &mut Write<'_>,
-    id: &TokenId,
-    grant: GrantId,
-    until: Option<Timestamp>,
-) -> Answer<()> {
-    let (kind, grant_id) = (JTI.to_owned(), grant.to_string());
-    let row = revocation::Model { kind, id: id.to_string(), grant_id, until: micros(until) };
-    ending::insert_revocations(write, vec![row]).await?;
-    write.change(Change::Jti { id: id.clone(), until });
-    Ok(())
 }
